@@ -1,0 +1,124 @@
+/*
+ * answers: the running answers of this worker. Joins store, provider and relay into the life of a turn
+ * (DESIGN.md section 3, steps 5 to 9); knows nothing of HTTP on the client's side.
+ *
+ * An answer belongs to the server, not to a socket: it grows in memory, is checkpointed, and any number
+ * of readers may look at it, each at its own offset. An answer that another process writes is followed
+ * through the store and looks the same. Loop thread only, except where a function says otherwise.
+ */
+#ifndef PARLEY_ANSWERS_H
+#define PARLEY_ANSWERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/chat/stream.h"
+#include "common/chat/turn.h"
+#include "common/providers/provider.h"
+#include "common/store/store.h"
+
+struct config;
+struct relay;
+struct uv_loop_s;
+struct answers;
+struct answer;
+
+struct answers_options {
+    const struct config *config;
+    const struct providers *providers;
+    struct store *store;
+    struct relay *relay;
+    const char *writer; /* id of this worker */
+};
+
+enum result answers_open(struct uv_loop_s *loop, const struct answers_options *options,
+                         struct answers **out);
+
+/* answers_idle must hold. The loop must run once more afterwards. NULL is fine. */
+void answers_close(struct answers *answers);
+
+/* Answers that this worker writes, and whether it has MAX_STREAMS of them. Any thread. */
+size_t answers_count(const struct answers *answers);
+bool answers_full(const struct answers *answers);
+
+/* Nothing runs, here or on a request thread: answers_close may be called. */
+bool answers_idle(const struct answers *answers);
+
+/* ---- starting and finding ---- */
+
+/* What a new answer needs. Made on a request thread by answer_start_prepare, taken by answers_start. */
+struct answer_start {
+    const struct provider *provider;
+    char *model;   /* owned */
+    char *user_id; /* owned, or NULL */
+    char request_id[CAP_ID];
+    struct store_turn_begun begun;   /* owned */
+    char *system;                    /* owned: the prompt with the visitor's data */
+    size_t first_message;            /* of begun.history that goes to the model */
+    int64_t prompt_estimate;         /* tokens */
+    struct provider_request encoded; /* owned */
+};
+
+/*
+ * Any thread. Fill `start` for a turn that has begun: what of the history fits, the system prompt, the
+ * encoded request. Takes over `begun` (also on failure; answer_start_free then frees it).
+ * RESULT_TOO_LARGE when the request cannot be encoded.
+ */
+enum result answer_start_prepare(struct answer_start *start, const struct config *config,
+                                 const struct provider *provider,
+                                 const struct turn_request *request, const char *model,
+                                 struct store_turn_begun *begun, struct fault *fault);
+void answer_start_free(struct answer_start *start);
+
+/* Start it; takes over what `start` owns. NULL when out of memory: the row's lease then runs out. */
+struct answer *answers_start(struct answers *answers, struct answer_start *start);
+
+/* An answer that is here: running, followed, or ended with readers. NULL when none. */
+struct answer *answers_find(struct answers *answers, const char *message_id);
+
+/* Follow an answer through the store: running elsewhere, or ended. `snapshot` is what the store said of it
+ * (whole text); its strings are taken over. NULL when out of memory. */
+struct answer *answers_follow(struct answers *answers, const char *message_id,
+                              struct store_answer *snapshot);
+
+/* ---- ending ---- */
+
+/* End an answer of this worker: the provider's connection is closed now, the text so far kept. Status
+ * stopped (FINISH_STOPPED) or interrupted (FINISH_INTERRUPTED). No effect on one that ends already. */
+void answer_stop(struct answer *answer, enum finish_reason why);
+
+/* Interrupt all answers of this worker, for the end of draining: readers get their last event. */
+void answers_interrupt_all(struct answers *answers);
+
+/* ---- reading ---- */
+
+/*
+ * `changed` comes on the loop whenever text grew or the answer ended, and about four times a second in
+ * any case (heartbeats, deadlines). A reader may detach itself inside `changed`; it must detach before
+ * it goes away.
+ */
+struct answer_reader {
+    void (*changed)(struct answer_reader *reader);
+    struct answer *answer;             /* NULL when detached */
+    struct answer_reader *next, *prev; /* private */
+};
+void answer_attach(struct answer *answer, struct answer_reader *reader);
+
+/* When the last reader of a running answer leaves, its grace period begins. */
+void answer_detach(struct answer_reader *reader);
+
+/* The text so far. Only grows; the pointer is valid until the loop turns. */
+const struct buf *answer_text(const struct answer *answer);
+
+/* True once the end is in the store (or could not be put there, which the fault then says). */
+bool answer_ended(const struct answer *answer);
+
+/* Why it failed; NULL while running and for answers that did not fail. */
+const struct fault *answer_fault(const struct answer *answer);
+
+/* Fill `reply` with borrowed strings: ids and text so far; at the end finish, usage and fault. */
+void answer_reply(const struct answer *answer, struct turn_reply *reply);
+
+#endif

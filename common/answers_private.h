@@ -1,0 +1,114 @@
+/*
+ * answers_private: what the answers*.c files share. answers.c keeps the registry, the readers and the
+ * life of an answer; answers_upstream.c asks the provider; answers_persist.c brings text and ends to the
+ * store and follows other workers' answers; answers_prepare.c is the request thread's part.
+ */
+#ifndef PARLEY_ANSWERS_PRIVATE_H
+#define PARLEY_ANSWERS_PRIVATE_H
+
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "common/answers.h"
+#include "common/config.h"
+#include "common/relay.h"
+
+#define ANSWERS_TICK_MS   250  /* checkpoints, heartbeats of readers, grace periods */
+#define ANSWERS_FOLLOW_MS 200  /* how often followed answers are read from the store */
+#define ANSWERS_LEASE_MS  6000 /* how long a row is believed to be running without a sign */
+#define ANSWERS_RENEW_MS  2000 /* a silent answer renews its lease this often */
+#define ANSWERS_EXPIRE_MS 5000 /* how often leases of dead workers are looked for */
+#define ANSWERS_STOPS_MAX 64   /* stop marks taken per look; the rest is taken by the next */
+#define ANSWERS_BUCKETS   1024 /* of the table of message ids */
+
+enum answer_phase {
+    ANSWER_RUNNING,  /* this worker writes it */
+    ANSWER_FOLLOWED, /* read from the store until it ends */
+    ANSWER_ENDING,   /* the final commit is under way */
+    ANSWER_ENDED     /* readers may take their last event */
+};
+
+struct answer {
+    struct answers *answers;
+    struct answer *next, *prev; /* all answers that are here */
+    struct answer *bucket_next; /* same bucket of the table */
+    enum answer_phase phase;
+    char message_id[CAP_ID];
+    char conversation_id[CAP_ID];
+    char request_id[CAP_ID];
+    char *user_id;
+    int64_t row;
+
+    const struct provider *provider;
+    char *model;                /* asked for, then the one that answers */
+    struct answer_start *start; /* what failover would need; freed at the first delta */
+    struct relay_call *call;
+    struct provider_stream *stream;
+    uv_timer_t *pace;             /* offline providers only */
+    struct buf error_body;        /* of an HTTP error reply */
+    int http_status;              /* of the provider's reply, 0 = none yet */
+    bool provider_ended;          /* finish is set and nothing more will come */
+    bool overflow;                /* the answer hit CAP_ANSWER */
+    struct fault *provider_fault; /* the provider's decoder gave up */
+    char *log_detail;             /* what the provider or curl said, for the log */
+
+    struct buf text;
+    size_t stored_len;        /* of text that a checkpoint has written */
+    int64_t lease_renewed_ms; /* monotonic */
+    int64_t prompt_estimate;
+    struct stream_usage usage;
+    enum finish_reason finish; /* as the provider said, or why we ended it */
+    enum turn_status status;
+    struct fault *fault;
+
+    struct answer_reader *readers;
+    bool notifying;
+    int64_t alone_since_ms;             /* monotonic, 0 = has readers */
+    int64_t started_ms, first_delta_ms; /* monotonic */
+    int64_t finished_ms;                /* wall clock */
+};
+
+struct answers {
+    uv_loop_t *loop;
+    struct answers_options options;
+    struct answer *list;
+    struct answer *buckets[ANSWERS_BUCKETS];
+    _Atomic size_t running; /* phases RUNNING and ENDING of our own */
+    size_t followed;
+    uv_timer_t tick, follow, expire;
+    bool checkpoint_busy, follow_busy, stops_busy, expire_busy;
+    unsigned jobs;        /* on request threads */
+    unsigned open_timers; /* while closing */
+};
+
+/* ---- answers.c ---- */
+
+/* Text grew by whole characters. False when over CAP_ANSWER. */
+bool answer_grow(struct answer *answer, const char *text, size_t len);
+/* Tell the readers; frees an ended answer that none of them wants any more. */
+void answer_notify(struct answer *answer);
+/* The provider's side is over: settle, commit, tell readers. `fault` may be NULL. Once per answer. */
+void answer_end(struct answer *answer, enum turn_status status, enum finish_reason finish,
+                const struct fault *fault);
+/* The final commit is done (`stored` false: it failed). */
+void answer_committed(struct answer *answer, bool stored);
+/* A followed answer has ended in the store; status is set. */
+void answer_followed_end(struct answer *answer, const char *error_code);
+/* Free an ended (or followed) answer that nobody reads any more; otherwise nothing. */
+void answer_release(struct answer *answer);
+
+/* ---- answers_upstream.c ---- */
+void upstream_begin(struct answer *answer);
+/* Close everything towards the provider. Not from inside the provider's decoder. */
+void upstream_close(struct answer *answer);
+
+/* ---- answers_persist.c ---- */
+void persist_checkpoint(struct answers *answers);
+void persist_end(struct answer *answer);
+void persist_follow(struct answers *answers);
+/* Look for marks that other workers left on our answers: stop. */
+void persist_stops(struct answers *answers);
+/* Give up answers whose worker died. */
+void persist_expire(struct answers *answers);
+
+#endif

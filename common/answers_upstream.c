@@ -1,0 +1,279 @@
+/*
+ * answers_upstream: the provider's side of a running answer: asks over the relay (or paces an offline
+ * provider by a timer), feeds the decoder, and turns what comes, or does not come, into the answer's text
+ * and end. Loop thread.
+ *
+ * The decoder's events only record; what follows from them happens after the decoder has returned,
+ * because ending an answer frees the decoder.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/answers_private.h"
+
+static void set_detail(struct answer *answer, const char *detail)
+{
+    free(answer->log_detail);
+    answer->log_detail = strdup(detail);
+}
+
+static void fail(struct answer *answer, const struct fault *fault)
+{
+    answer_end(answer, TURN_FAILED, FINISH_ERROR, fault);
+}
+
+static void fail_memory(struct answer *answer)
+{
+    struct fault fault;
+
+    fault_set(&fault, RESULT_INTERNAL, "internal_error", NULL,
+              "Something went wrong on our side. Please try again.");
+    fail(answer, &fault);
+}
+
+/* ---- events from the decoder ---- */
+
+static void on_event(void *ctx, const struct stream_event *event)
+{
+    struct answer *answer = ctx;
+    char *model;
+
+    switch (event->type) {
+    case STREAM_DELTA:
+        if (!answer_grow(answer, event->text, event->text_len))
+            answer->overflow = true;
+        break;
+    case STREAM_REASONING:
+        break;
+    case STREAM_USAGE:
+        answer->usage = *event->usage;
+        break;
+    case STREAM_MODEL:
+        if (event->text_len < CAP_MODEL_NAME &&
+            (model = strndup(event->text, event->text_len)) != NULL) {
+            free(answer->model);
+            answer->model = model;
+        }
+        break;
+    case STREAM_FINISH:
+        answer->finish = event->finish;
+        answer->provider_ended = true;
+        break;
+    case STREAM_FAILED:
+        if ((answer->provider_fault = malloc(sizeof *event->fault)) != NULL)
+            *answer->provider_fault = *event->fault;
+        answer->provider_ended = true;
+        break;
+    }
+}
+
+/* What the events since the last call mean for the answer. Tells the readers. */
+static void settle_events(struct answer *answer)
+{
+    if (answer->phase != ANSWER_RUNNING)
+        return;
+    if (answer->text.len > 0 && answer->start != NULL) {
+        answer_start_free(answer->start);
+        free(answer->start);
+        answer->start = NULL;
+    }
+    if (answer->overflow) {
+        answer_end(answer, TURN_COMPLETE, FINISH_LENGTH, NULL);
+    } else if (answer->provider_ended && answer->provider_fault != NULL) {
+        fail(answer, answer->provider_fault);
+    } else if (answer->provider_ended) {
+        if (answer->call != NULL)
+            relay_drain(answer->call);
+        answer->call = NULL;
+        answer_end(answer, TURN_COMPLETE, answer->finish, NULL);
+    }
+    answer_notify(answer);
+}
+
+/* ---- over the relay ---- */
+
+static void open_decoder(struct answer *answer)
+{
+    const struct answer_start *start = answer->start;
+    struct provider_call call = {
+        .provider = answer->provider,
+        .model = answer->model,
+        .system = start->system,
+        .messages = start->begun.history + start->first_message,
+        .message_count = start->begun.history_len - start->first_message,
+    };
+
+    answer->stream = answer->provider->ops->open(&call, on_event, answer);
+}
+
+static void on_head(void *ctx, int status)
+{
+    struct answer *answer = ctx;
+
+    answer->http_status = status;
+    if (status < 300)
+        open_decoder(answer);
+}
+
+static void on_body(void *ctx, const char *bytes, size_t len)
+{
+    struct answer *answer = ctx;
+
+    if (answer->stream == NULL) {
+        size_t room = answer->error_body.cap - answer->error_body.len;
+
+        buf_put(&answer->error_body, bytes, len < room ? len : room);
+        return;
+    }
+    answer->provider->ops->feed(answer->stream, bytes, len);
+    settle_events(answer);
+}
+
+/* What a transfer that ended without a whole reply means for the client. */
+static const struct relay_failure {
+    enum result result;
+    const char *code;
+    const char *text;
+} relay_failures[] = {
+    [RELAY_UNREACHABLE] = { RESULT_UPSTREAM_DOWN, "provider_unreachable",
+                            "The model provider cannot be reached at the moment." },
+    [RELAY_TLS] = { RESULT_UPSTREAM_BAD, "provider_tls",
+                    "The connection to the model provider could not be secured." },
+    [RELAY_TIMEOUT_CONNECT] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
+                                "The model provider did not take the connection in time." },
+    [RELAY_TIMEOUT_FIRST_BYTE] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
+                                   "The model provider did not begin to answer in time." },
+    [RELAY_TIMEOUT_IDLE] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
+                             "The model provider fell silent in the middle of its answer." },
+    [RELAY_TIMEOUT_TOTAL] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
+                              "The model provider took too long for its answer." },
+    [RELAY_CUT] = { RESULT_UPSTREAM_BAD, "provider_stream_cut",
+                    "The model provider broke off its answer." },
+    [RELAY_BAD_REPLY] = { RESULT_UPSTREAM_BAD, "provider_bad_response",
+                          "The model provider's answer could not be understood." },
+    [RELAY_FAILED] = { RESULT_UPSTREAM_BAD, "provider_error",
+                       "The model provider could not be asked." },
+};
+
+static void fail_transfer(struct answer *answer, enum relay_end end, const char *detail)
+{
+    const struct relay_failure *failure = &relay_failures[end];
+    struct fault fault;
+
+    fault_set(&fault, failure->result, failure->code, NULL, "%s", failure->text);
+    if (failure->result == RESULT_UPSTREAM_DOWN)
+        fault.retry_after_s = 5;
+    set_detail(answer, detail[0] != '\0' ? detail : relay_end_name(end));
+    fail(answer, &fault);
+}
+
+static const char *reply_header(void *ctx, const char *name)
+{
+    return relay_header(ctx, name);
+}
+
+static void fail_http(struct answer *answer, struct relay_call *call)
+{
+    struct provider_failure failure;
+
+    memset(&failure, 0, sizeof failure);
+    answer->provider->ops->explain(answer->http_status, reply_header, call,
+                                   buf_str(&answer->error_body), answer->error_body.len, &failure);
+    set_detail(answer, failure.detail);
+    fail(answer, &failure.fault);
+}
+
+static void on_done(void *ctx, enum relay_end end, const char *detail)
+{
+    struct answer *answer = ctx;
+    struct relay_call *call = answer->call;
+
+    answer->call = NULL; /* the relay frees it when we return */
+    if (answer->stream != NULL && end == RELAY_COMPLETE)
+        answer->provider->ops->end(answer->stream);
+    if (answer->provider_ended)
+        settle_events(answer);
+    else if (answer->http_status >= 300 && end == RELAY_COMPLETE)
+        fail_http(answer, call);
+    else if (end == RELAY_COMPLETE) /* a 2xx whose decoder could not be opened */
+        fail_memory(answer);
+    else
+        fail_transfer(answer, end, detail);
+}
+
+static const struct relay_handler handler = { .head = on_head, .body = on_body, .done = on_done };
+
+static void begin_relay(struct answer *answer)
+{
+    const struct provider *provider = answer->provider;
+    struct provider_request *encoded = &answer->start->encoded;
+    size_t body_len = encoded->body.len;
+    struct relay_request request = {
+        .method = "POST",
+        .url = buf_str(&encoded->url),
+        .headers = buf_str(&encoded->headers),
+        .body = buf_take(&encoded->body),
+        .body_len = body_len,
+        .connect_timeout_ms = provider->connect_timeout_ms,
+        .first_byte_timeout_ms = provider->first_byte_timeout_ms,
+        .idle_timeout_ms = provider->idle_timeout_ms,
+        .total_timeout_ms = provider->total_timeout_ms,
+    };
+
+    answer->call = relay_start(answer->answers->options.relay, &request, &handler, answer);
+    if (answer->call == NULL)
+        fail_memory(answer);
+}
+
+/* ---- offline providers ---- */
+
+static void on_pace_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static void on_pace(uv_timer_t *timer)
+{
+    struct answer *answer = timer->data;
+    int64_t wait_ms = answer->provider->ops->next(answer->stream);
+
+    if (wait_ms >= 0)
+        uv_timer_start(timer, on_pace, (uint64_t)wait_ms, 0);
+    settle_events(answer);
+}
+
+static void begin_offline(struct answer *answer)
+{
+    open_decoder(answer);
+    answer->pace = malloc(sizeof *answer->pace);
+    if (answer->stream == NULL || answer->pace == NULL) {
+        free(answer->pace);
+        answer->pace = NULL;
+        fail_memory(answer);
+        return;
+    }
+    uv_timer_init(answer->answers->loop, answer->pace);
+    answer->pace->data = answer;
+    uv_timer_start(answer->pace, on_pace, 0, 0);
+}
+
+void upstream_begin(struct answer *answer)
+{
+    if (answer->provider->ops->next != NULL)
+        begin_offline(answer);
+    else
+        begin_relay(answer);
+}
+
+void upstream_close(struct answer *answer)
+{
+    if (answer->call != NULL)
+        relay_cancel(answer->call);
+    answer->call = NULL;
+    if (answer->stream != NULL)
+        answer->provider->ops->close(answer->stream);
+    answer->stream = NULL;
+    if (answer->pace != NULL)
+        uv_close((uv_handle_t *)answer->pace, on_pace_closed);
+    answer->pace = NULL;
+}

@@ -1,0 +1,38 @@
+/*
+ * message: one message of a conversation as models see it. Shared by window, providers and store.
+ */
+#ifndef PARLEY_CHAT_MESSAGE_H
+#define PARLEY_CHAT_MESSAGE_H
+
+#include <stddef.h>
+
+enum chat_role { CHAT_SYSTEM, CHAT_USER, CHAT_ASSISTANT };
+
+/* Content is valid UTF-8; whoever holds the array says who owns the strings. */
+struct chat_message {
+    enum chat_role role;
+    char *content;
+    size_t len;
+};
+
+/* A picture that goes with a user message. `base64` is RFC 4648 with padding, without line breaks;
+ * whoever takes it in checks that, its type and its size. Borrowed strings. */
+struct chat_image {
+    const char *mime; /* "image/png" */
+    const char *base64;
+    size_t base64_len;
+};
+
+/* The pictures of one message, in the order in which they were sent. */
+struct chat_images {
+    const struct chat_image *list;
+    size_t count;
+};
+
+/* "system", "user", "assistant". */
+const char *chat_role_name(enum chat_role role);
+
+/* Free `count` messages with their contents and the array itself. */
+void chat_messages_free(struct chat_message *messages, size_t count);
+
+#endif

@@ -1,0 +1,156 @@
+/*
+ * config_check: what `parley check-config` does: prints every option with its value and origin,
+ * every wrong value with what is allowed, and the names in .env that are probably misspelt. Never
+ * a secret.
+ */
+#include "common/config_table.h"
+
+#include <string.h>
+
+#include "common/base/caps.h"
+#include "common/base/text.h"
+
+#define WORDS_CAP (2 * CAP_OPTION_VALUE)
+#define NEAR_NAME 2  /* edits between a name and what was probably meant */
+#define LONG_NAME 64 /* names are shorter */
+
+/* A value in one line: line breaks and other controls as escapes. */
+static void print_line(FILE *out, const char *value)
+{
+    for (const char *at = value; *at; at++) {
+        if (*at == '\n')
+            fputs("\\n", out);
+        else if (text_has_control(at, 1))
+            fprintf(out, "\\x%02x", (unsigned char)*at);
+        else
+            fputc(*at, out);
+    }
+}
+
+static void print_origin(FILE *out, const struct config_option *option,
+                         const struct config_source *source)
+{
+    if (source->origin == CONFIG_FROM_DEFAULT)
+        fputs("default", out);
+    else if (source->origin == CONFIG_FROM_ENVIRONMENT)
+        fputs("environment", out);
+    else
+        fprintf(out, ".env line %d", source->line);
+    if (strcmp(source->name, option->name) != 0)
+        fprintf(out, ", as %s", source->name);
+}
+
+static void print_option(FILE *out, size_t row, const struct config *config)
+{
+    const struct config_option *option = &config_options[row];
+    struct buf value;
+    buf_init(&value, WORDS_CAP);
+    config_value_show(option, config, &value);
+    fprintf(out, "%s=", option->name);
+    print_line(out, buf_str(&value));
+    fputs("  [", out);
+    print_origin(out, option, &config->sources[row]);
+    fputs("]\n", out);
+    buf_free(&value);
+}
+
+static void print_wrong(FILE *out, size_t row, const struct config *config,
+                        const struct fault *fault)
+{
+    fprintf(out, "ERROR: %s  [", fault->text);
+    print_origin(out, &config_options[row], &config->sources[row]);
+    fputs("]\n", out);
+}
+
+static size_t smallest(size_t a, size_t b, size_t c)
+{
+    size_t least = a < b ? a : b;
+    return least < c ? least : c;
+}
+
+/* Levenshtein distance of two names shorter than LONG_NAME. */
+static size_t edits_between(const char *a, const char *b)
+{
+    size_t row[LONG_NAME + 1];
+    size_t b_len = strlen(b);
+    for (size_t j = 0; j <= b_len; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b_len; j++) {
+            size_t above = row[j];
+            row[j] = smallest(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
+            diagonal = above;
+        }
+    }
+    return row[b_len];
+}
+
+/* The name of the table that is nearest to `name`, NULL when none is near. */
+static const char *nearest_name(const char *name)
+{
+    const char *nearest = NULL;
+    size_t least = NEAR_NAME + 1;
+    if (strlen(name) >= LONG_NAME)
+        return NULL;
+    for (size_t i = 0; i < config_option_count; i++) {
+        const char *const names[] = { config_options[i].name, config_options[i].alias };
+        for (size_t j = 0; j < 2 && names[j]; j++) {
+            size_t edits = edits_between(name, names[j]);
+            if (edits < least) {
+                least = edits;
+                nearest = names[j];
+            }
+        }
+    }
+    return nearest;
+}
+
+static void warn_unknown(FILE *out, const struct config_env *env)
+{
+    for (size_t i = 0; i < env->count; i++) {
+        const char *name = env->entries[i].name;
+        if (config_option_find(name))
+            continue;
+        const char *near = nearest_name(name);
+        fprintf(out, "warning: .env line %d: %s is no option of Parley", env->entries[i].line,
+                name);
+        if (near)
+            fprintf(out, "; did you mean %s?", near);
+        fputc('\n', out);
+    }
+}
+
+int config_check(const char *program, FILE *out)
+{
+    struct config config;
+    struct config_env env;
+    struct fault fault;
+    size_t wrong = 0;
+    if (config_env_load(program, &env, &fault) != RESULT_OK) {
+        fprintf(out, "ERROR: %s\n", fault.text);
+        return 1;
+    }
+    if (!config_init(&config)) {
+        config_env_free(&env);
+        fputs("ERROR: Out of memory.\n", out);
+        return 1;
+    }
+
+    fprintf(out, "# .env: %s\n", env.path ? env.path : "none found");
+    for (size_t row = 0; row < config_option_count; row++) {
+        if (config_option_load(row, &env, &config, &fault) == RESULT_OK) {
+            print_option(out, row, &config);
+        } else {
+            print_wrong(out, row, &config, &fault);
+            wrong++;
+        }
+    }
+    warn_unknown(out, &env);
+    if (wrong > 0)
+        fprintf(out, "%zu wrong value%s.\n", wrong, wrong == 1 ? "" : "s");
+    config_free(&config);
+    config_env_free(&env);
+    return wrong > 0;
+}

@@ -1,0 +1,67 @@
+/*
+ * dialect: a client-side wire format. Bytes in -> turn_request; stream events -> bytes out. Pure, no I/O.
+ *
+ * Three contracts share POST /api/chat (contracts/chat_api.md); dialect_choose picks by the body's
+ * fields. Each dialect is one file and one row in dialects.c.
+ */
+#ifndef PARLEY_DIALECTS_DIALECT_H
+#define PARLEY_DIALECTS_DIALECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/buf.h"
+#include "common/chat/turn.h"
+
+struct json_object;
+
+/* What the configuration allows. */
+struct dialect_limits {
+    size_t max_message_length; /* code points */
+    size_t max_history;
+};
+
+struct dialect {
+    const char *
+        name; /* stored with the conversation: "support" (000, 001), "user" (002), "session" (003) */
+    bool
+        stream_by_default; /* what happens without "stream" and without an Accept that asks for SSE */
+
+    /*
+     * Read the body into `out` (zeroed by the caller, freed by the caller also on failure; `stream` is
+     * set from the body's "stream" or stream_by_default). RESULT_INVALID with code and field.
+     */
+    enum result (*parse)(struct json_object *body, const struct dialect_limits *limits,
+                         struct turn_request *out, struct fault *fault);
+
+    /* The whole JSON reply of a turn that was answered. */
+    void (*reply)(const struct turn_reply *reply, struct buf *out);
+
+    /* The SSE frames (chat_api.md, "SSE frames of the chat API"). `offset` is in bytes of UTF-8 text.
+     * first: before any text. delta: `text` is whole characters, the frame's id is the offset behind it.
+     * last: the closing frame and [DONE]. failed: a failure after the stream began, and [DONE]. */
+    void (*frame_first)(const struct turn_reply *reply, size_t offset, struct buf *out);
+    void (*frame_delta)(const struct turn_reply *reply, const char *text, size_t len, size_t offset,
+                        struct buf *out);
+    void (*frame_last)(const struct turn_reply *reply, size_t offset, struct buf *out);
+    void (*frame_failed)(const struct turn_reply *reply, const struct fault *fault, size_t offset,
+                         struct buf *out);
+};
+
+extern const struct dialect dialect_support; /* 000 and 001 */
+extern const struct dialect dialect_user;    /* 002 */
+extern const struct dialect dialect_session; /* 003 */
+extern const struct dialect
+    dialect_simple; /* 002's /api/chat/simple: user's parse, its own reply */
+
+/* The dialect of a POST /api/chat body; RESULT_INVALID ambiguous_contract for sessionId and user_id both. */
+enum result dialect_choose(struct json_object *body, const struct dialect **out,
+                           struct fault *fault);
+
+/* By stored name, NULL when unknown. */
+const struct dialect *dialect_find(const char *name);
+
+/* Does this Accept header ask for text/event-stream by name (q > 0)? NULL: no. A wildcard does not. */
+bool dialect_accept_sse(const char *accept);
+
+#endif

@@ -1,0 +1,103 @@
+/*
+ * frames: see frames.h. frames_delta is on the hot path: no printf, the text is copied in runs.
+ */
+#include "common/dialects/frames.h"
+
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/json.h"
+
+static void put_number(struct buf *out, size_t number)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    buf_put(out, digits + at, sizeof digits - at);
+}
+
+/* `id: <message_id>:<offset>` and the beginning of the data line. */
+static void open_frame(struct buf *out, const struct turn_reply *reply, size_t offset)
+{
+    buf_put(out, "id: ", 4);
+    buf_puts(out, reply->message_id);
+    buf_putc(out, ':');
+    put_number(out, offset);
+    buf_put(out, "\ndata: ", 7);
+}
+
+void frames_first(const struct turn_reply *reply, const char *conversation_key,
+                  const char *user_key, size_t offset, struct buf *out)
+{
+    open_frame(out, reply, offset);
+    buf_puts(out, "{\"content\":\"\",\"done\":false");
+    json_put_member(out, conversation_key, reply->conversation_id);
+    json_put_member(out, "message_id", reply->message_id);
+    if (user_key != NULL)
+        json_put_member(out, user_key, reply->user_id);
+    buf_puts(out, "}\n\n");
+}
+
+void frames_delta(const struct turn_reply *reply, const char *text, size_t len, size_t offset,
+                  struct buf *out)
+{
+    open_frame(out, reply, offset);
+    buf_put(out, "{\"content\":", 11);
+    json_put_string(out, text, len);
+    buf_put(out, ",\"done\":false}\n\n", 16);
+}
+
+void frames_put_usage(struct buf *out, const struct stream_usage *usage)
+{
+    if (usage == NULL || !usage->known)
+        return;
+    buf_puts(out, ",\"usage\":{");
+    json_put_member_int(out, "prompt_tokens", usage->prompt_tokens);
+    json_put_member_int(out, "completion_tokens", usage->completion_tokens);
+    json_put_member_int(out, "total_tokens", usage->total_tokens);
+    if (usage->cached_tokens > 0)
+        json_put_member_int(out, "cached_tokens", usage->cached_tokens);
+    if (usage->reasoning_tokens > 0)
+        json_put_member_int(out, "reasoning_tokens", usage->reasoning_tokens);
+    if (usage->estimated)
+        json_put_member_bool(out, "estimated", true);
+    buf_puts(out, "}");
+}
+
+void frames_put_timestamp(struct buf *out, const struct turn_reply *reply)
+{
+    char stamp[CLOCK_RFC3339_SIZE];
+
+    json_put_member(out, "timestamp", clock_rfc3339(reply->finished_ms, stamp));
+}
+
+void frames_last(const struct turn_reply *reply, size_t offset, struct buf *out)
+{
+    open_frame(out, reply, offset);
+    buf_puts(out, "{\"content\":\"\",\"done\":true");
+    json_put_member(out, "message_id", reply->message_id);
+    json_put_member(out, "finish_reason", finish_reason_name(reply->finish));
+    json_put_member(out, "provider", reply->provider);
+    json_put_member(out, "model", reply->model);
+    frames_put_usage(out, reply->usage);
+    if (reply->cached)
+        json_put_member_bool(out, "cached", true);
+    buf_puts(out, "}\n\ndata: [DONE]\n\n");
+}
+
+void frames_failed(const struct turn_reply *reply, const struct fault *fault, size_t offset,
+                   struct buf *out)
+{
+    open_frame(out, reply, offset);
+    buf_puts(out, "{\"content\":\"\",\"done\":true");
+    json_put_member(out, "error", fault->text);
+    json_put_member(out, "code", fault->code);
+    json_put_member(out, "message_id", reply->message_id);
+    if (fault->retry_after_s > 0)
+        json_put_member_int(out, "retry_after", fault->retry_after_s);
+    buf_puts(out, "}\n\ndata: [DONE]\n\n");
+}

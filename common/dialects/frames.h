@@ -1,0 +1,25 @@
+/*
+ * frames: the SSE frames that all chat contracts share, and the members that their JSON replies share
+ * (chat_api.md, "SSE frames of the chat API"). Private to the dialects.
+ */
+#ifndef PARLEY_DIALECTS_FRAMES_H
+#define PARLEY_DIALECTS_FRAMES_H
+
+#include "common/dialects/dialect.h"
+
+/* The first frame; `id_key` and `id` are the contract's own further member, NULL for none. */
+void frames_first(const struct turn_reply *reply, const char *conversation_key,
+                  const char *user_key, size_t offset, struct buf *out);
+void frames_delta(const struct turn_reply *reply, const char *text, size_t len, size_t offset,
+                  struct buf *out);
+void frames_last(const struct turn_reply *reply, size_t offset, struct buf *out);
+void frames_failed(const struct turn_reply *reply, const struct fault *fault, size_t offset,
+                   struct buf *out);
+
+/* `"usage":{…}` as a member; nothing when the figures are unknown. */
+void frames_put_usage(struct buf *out, const struct stream_usage *usage);
+
+/* `"timestamp":"…"` of the answer's end. */
+void frames_put_timestamp(struct buf *out, const struct turn_reply *reply);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * wire: what the requests and replies of all formats have in common: addresses, pictures, the verdict on
+ * an encoded request, counts of tokens. Pure; any thread.
+ */
+#ifndef PARLEY_PROVIDERS_WIRE_H
+#define PARLEY_PROVIDERS_WIRE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/providers/provider.h"
+
+struct json_object;
+
+/* `base` with `path` behind it, before a query that the base may bring along (Azure's api-version). */
+void wire_put_url(struct buf *out, const char *base, const char *path);
+
+/* "Content-Type" and "Accept" of a request that streams. */
+void wire_put_headers(struct buf *out);
+
+/* Begin an item of a JSON array: a comma unless it is the first. */
+void wire_put_comma(struct buf *out);
+
+/* The pictures of message `index`; none when it is not the user's. */
+struct chat_images wire_images(const struct provider_call *call, size_t index);
+
+/* A JSON member that holds the picture as a data URL. */
+void wire_put_data_url(struct buf *out, const char *key, const struct chat_image *image);
+
+/* A member "temperature", unless the provider's is negative; at most `most`. */
+void wire_put_temperature(struct buf *out, const struct provider *provider, double most);
+
+/* RESULT_OK, or RESULT_TOO_LARGE with its fault when a part did not fit. */
+enum result wire_check(const struct provider_request *request, struct fault *fault);
+
+/* A count in a usage object: 0 when it is absent, negative or no number. */
+int64_t wire_tokens(struct json_object *usage, const char *key);
+
+#endif

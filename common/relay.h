@@ -1,0 +1,85 @@
+/*
+ * relay: HTTP requests to the outside, streamed, on the worker's loop. The only file pair that knows
+ * libcurl. Built on curl_multi_socket_action and libuv: connections are pooled and kept alive per
+ * worker, the CA bundle is parsed once, no call blocks. It moves bytes and keeps deadlines; it knows
+ * neither chat nor providers.
+ *
+ * Loop thread only.
+ */
+#ifndef PARLEY_RELAY_H
+#define PARLEY_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/result.h"
+
+struct relay;
+struct relay_call;
+struct uv_loop_s;
+
+struct relay_options {
+    const char *ca_file; /* "" = the system's bundle */
+    size_t max_idle;     /* connections kept for later */
+    bool http2;          /* offer HTTP/2 over TLS */
+};
+
+/* RESULT_INTERNAL when curl cannot be set up. */
+enum result relay_open(struct uv_loop_s *loop, const struct relay_options *options,
+                       struct relay **out);
+
+/* Every call must have ended or been cancelled. NULL is fine. The loop must run once more afterwards. */
+void relay_close(struct relay *relay);
+
+struct relay_request {
+    const char *method;  /* "POST" */
+    const char *url;     /* copied */
+    const char *headers; /* lines "Name: value\n", copied; secrets among them are never logged */
+    char *body;          /* malloc'd, owned by the call from here on; NULL = none */
+    size_t body_len;
+    int64_t connect_timeout_ms;    /* each 0 = none */
+    int64_t first_byte_timeout_ms; /* from start to the response head */
+    int64_t idle_timeout_ms;       /* between body bytes */
+    int64_t total_timeout_ms;
+};
+
+enum relay_end {
+    RELAY_COMPLETE,    /* the whole body came */
+    RELAY_UNREACHABLE, /* name not found, connection refused, no route */
+    RELAY_TLS,         /* certificate or handshake refused */
+    RELAY_TIMEOUT_CONNECT,
+    RELAY_TIMEOUT_FIRST_BYTE,
+    RELAY_TIMEOUT_IDLE,
+    RELAY_TIMEOUT_TOTAL,
+    RELAY_CUT,       /* the peer broke off */
+    RELAY_BAD_REPLY, /* not HTTP */
+    RELAY_FAILED     /* anything else */
+};
+const char *relay_end_name(enum relay_end end);
+
+/* Callbacks come on the loop, never from inside relay_start. `done` comes exactly once and last, unless
+ * the call was cancelled: then nothing comes any more. Any callback may cancel other calls; head and body
+ * may cancel their own; done may start new ones (its own call is over and freed right after it). */
+struct relay_handler {
+    void (*head)(void *ctx, int status);
+    void (*body)(void *ctx, const char *bytes, size_t len);
+    void (*done)(void *ctx, enum relay_end end,
+                 const char *detail); /* detail: curl's words, for the log */
+};
+
+/* NULL when out of memory or the URL is none; then request->body is freed all the same. */
+struct relay_call *relay_start(struct relay *relay, const struct relay_request *request,
+                               const struct relay_handler *handler, void *ctx);
+
+/* A response header of the final reply, NULL when absent. Valid inside head, body and done. */
+const char *relay_header(struct relay_call *call, const char *name);
+
+/* Close the connection of a running call now; the provider sees it at once. */
+void relay_cancel(struct relay_call *call);
+
+/* All that matters has come: no more callbacks; the call has a second to end by itself, so that its
+ * connection can be used again. */
+void relay_drain(struct relay_call *call);
+
+#endif

@@ -1,0 +1,167 @@
+/*
+ * store: conversations and answers, in the domain's verbs. store_sqlite*.c are the only files that know
+ * the driver.
+ *
+ * Every verb blocks (deadline STORE_BUSY_MS) and so belongs on a request thread, never on the loop.
+ * Thread-safe: reads use a small pool of handles, writes are committed in groups by whoever holds the
+ * write handle. Opened after fork, once per worker; several processes may share one database.
+ *
+ * Failures of the database: RESULT_STORE_DOWN with a sentence for the client; the SQL and SQLite's words
+ * go to the log.
+ */
+#ifndef PARLEY_STORE_STORE_H
+#define PARLEY_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/caps.h"
+#include "common/base/result.h"
+#include "common/chat/message.h"
+#include "common/chat/stream.h"
+#include "common/chat/turn.h"
+
+struct config;
+struct store;
+
+/* Open, create and migrate (under a lock; after a backup when there was data). RESULT_STORE_DOWN with the
+ * operator's sentence: path not writable, newer schema, network file system ... */
+enum result store_open(const struct config *config, struct store **out, struct fault *fault);
+void store_close(struct store *store);
+
+/* Who asks. Every read and write of a conversation carries it in its SQL. */
+enum owner_kind { OWNER_NONE, OWNER_VISITOR, OWNER_KEY, OWNER_LOGIN };
+struct owner {
+    enum owner_kind kind;
+    char id[CAP_ID]; /* of the visitor, key or login; "" for OWNER_NONE */
+};
+
+/* ---- a turn begins ---- */
+
+struct store_turn {
+    const char *contract; /* the dialect's name */
+    const struct owner *owner;
+    const struct turn_request *request;
+    const char *provider; /* resolved names */
+    const char *model;
+    const char *writer; /* id of the worker that will write the answer */
+    size_t history_max; /* newest messages to give back, the question included */
+    int64_t now_ms;     /* wall clock */
+    int64_t lease_until_ms;
+    int64_t session_ttl_ms; /* sessions idle for longer are unknown; 0 = never */
+};
+
+struct store_turn_begun {
+    bool duplicate; /* client_message_id was known: message_id is the existing answer's */
+    char conversation_id[CAP_ID];
+    char message_id[CAP_ID];      /* of the assistant message */
+    int64_t message_row;          /* its row, for checkpoints */
+    struct chat_message *history; /* oldest first, the new question last; the caller frees */
+    size_t history_len;
+    char *context_json; /* the conversation's user_context, NULL if none; the caller frees */
+};
+
+/*
+ * ONE transaction: owner check, conversation found or made, user message stored, assistant row made with
+ * status streaming and a lease. Nothing may go upstream before this returned RESULT_OK.
+ * RESULT_NOT_FOUND: unknown_conversation, unknown_session ("Session not found"), unknown_user.
+ * On failure nothing is left to free.
+ */
+enum result store_turn_begin(struct store *store, const struct store_turn *turn,
+                             struct store_turn_begun *out, struct fault *fault);
+void store_turn_begun_free(struct store_turn_begun *begun);
+
+/* ---- an answer grows and ends ---- */
+
+struct store_checkpoint {
+    int64_t message_row;
+    const char *writer;
+    const char *text; /* whole text so far, NULL: only renew the lease */
+    size_t text_len;
+    bool stop_requested; /* out: somebody asked to stop it */
+};
+
+/* All growing answers of a worker in one transaction; renews their leases. A row that is no longer this
+ * writer's is left alone. */
+enum result store_answers_checkpoint(struct store *store, struct store_checkpoint *answers,
+                                     size_t count, int64_t now_ms, int64_t lease_until_ms);
+
+struct store_answer_end {
+    int64_t message_row;
+    const char *writer;
+    enum turn_status status; /* not TURN_STREAMING */
+    const char *text;
+    size_t text_len;
+    const char *provider; /* that really answered */
+    const char *model;
+    enum finish_reason finish;
+    const struct stream_usage *usage;
+    const char *error_code; /* "" unless failed */
+    int64_t now_ms;
+};
+
+/* The final commit. Also takes back a row that was given up as interrupted while its writer was alive.
+ * May be repeated. RESULT_NOT_FOUND: erased meanwhile, or not this writer's. */
+enum result store_answer_end(struct store *store, const struct store_answer_end *end);
+
+struct store_stop {
+    enum turn_status
+        status; /* TURN_STREAMING: its writer will see the request at its next checkpoint */
+    size_t content_length; /* bytes stored so far */
+};
+
+/* Ask whoever writes this answer to stop. Idempotent, harmless after its end. RESULT_NOT_FOUND
+ * unknown_message. */
+enum result store_answer_stop(struct store *store, const char *message_id, int64_t now_ms,
+                              struct store_stop *out, struct fault *fault);
+
+/* Rows of this writer's running answers that somebody asked to stop, at most `max` of them, into `rows`. */
+enum result store_stops_pending(struct store *store, const char *writer, int64_t *rows, size_t max,
+                                size_t *count);
+
+/* Expired leases become interrupted. *count: how many. */
+enum result store_leases_expire(struct store *store, int64_t now_ms, int64_t *count);
+
+/* ---- sessions (003) ---- */
+
+/* Make an empty conversation under `session_id` (from id_make_session). */
+enum result store_session_create(struct store *store, const char *session_id,
+                                 const struct owner *owner, int64_t now_ms, struct fault *fault);
+
+/* ---- reading an answer ---- */
+
+struct store_answer {
+    enum turn_status status; /* an expired lease reads as TURN_INTERRUPTED */
+    char conversation_id[CAP_ID];
+    char *user_id; /* or NULL */
+    char contract[16];
+    char provider[CAP_PROVIDER_NAME];
+    char model[CAP_MODEL_NAME];
+    char error_code[40];
+    enum finish_reason finish;
+    struct stream_usage usage;
+    int64_t updated_ms;
+    char *text; /* from `after` on, moved to the next character when inside of one */
+    size_t text_len;
+    size_t total_len;
+};
+
+/* Knowing a message id is the right to it. RESULT_NOT_FOUND unknown_message. */
+enum result store_answer_get(struct store *store, const char *message_id, size_t after,
+                             int64_t now_ms, struct store_answer *out, struct fault *fault);
+void store_answer_free(struct store_answer *answer);
+
+/* ---- health ---- */
+
+/* Write and read back a row. RESULT_STORE_DOWN when that fails. *latency_us may be NULL. */
+enum result store_ping(struct store *store, int64_t *latency_us);
+
+/* What this process has written so far: group commit makes commits fewer than writes. */
+struct store_stats {
+    uint64_t writes;
+    uint64_t commits;
+};
+void store_stats(struct store *store, struct store_stats *out);
+
+#endif

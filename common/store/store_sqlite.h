@@ -1,0 +1,31 @@
+/*
+ * store_sqlite: what the files of the SQLite store share. Private to them.
+ */
+#ifndef PARLEY_STORE_STORE_SQLITE_H
+#define PARLEY_STORE_STORE_SQLITE_H
+
+#include "common/store/db.h"
+#include "common/store/db_readers.h"
+#include "common/store/db_writer.h"
+#include "common/store/store.h"
+
+struct store {
+    char *path;
+    struct db_options write_options;
+    struct db_options read_options;
+    struct db_writer *writer;
+    struct db_readers *readers;
+};
+
+/* Tell the client about the database's trouble. Always RESULT_STORE_DOWN. */
+enum result store_sqlite_fault(struct fault *fault, enum db_status status);
+
+/* db_writer_run, and the fault filled when the database failed. A job that decided against itself has
+ * filled it already. */
+enum result store_sqlite_write(struct store *store, db_writer_job *job, void *arg,
+                               struct fault *fault);
+
+/* The stored name of an owner kind. */
+const char *store_sqlite_owner_kind(enum owner_kind kind);
+
+#endif

@@ -1,0 +1,351 @@
+/*
+ * store_sqlite_turn: a turn begins. One job of the group commit finds or makes the conversation, stores the
+ * question and makes the row that the answer will grow in.
+ *
+ * Ids are made before, so that the write lock is held for database work only. Runs on request threads,
+ * perhaps on another caller's.
+ */
+#include "common/store/store_sqlite.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/id.h"
+#include "common/base/text.h"
+
+#define CONTRACT_SESSION "session"
+#define HISTORY_FIRST    16 /* places to begin with; doubled as needed */
+
+struct begin {
+    const struct store_turn *turn;
+    struct store_turn_begun *out;
+    struct fault *fault;
+    int64_t conversation; /* row */
+    int64_t question;     /* row */
+    bool fresh;           /* the conversation was made by this turn */
+};
+
+static enum result out_of_memory(struct fault *fault)
+{
+    return fault_set(fault, RESULT_INTERNAL, "internal", NULL, "Out of memory.");
+}
+
+/* A copy with a NUL behind it; NULL only when out of memory. */
+static char *copy(const char *text, size_t len)
+{
+    char *out = malloc(len + 1);
+
+    if (out == NULL)
+        return NULL;
+    if (len > 0)
+        memcpy(out, text, len);
+    out[len] = '\0';
+    return out;
+}
+
+static bool is_session(const struct store_turn *turn)
+{
+    return strcmp(turn->contract, CONTRACT_SESSION) == 0;
+}
+
+/* ---- the conversation ---- */
+
+/* The statement that looks for the conversation that the request names, NULL when it names none. */
+static struct db_stmt *find_statement(struct db *db, const struct store_turn *turn)
+{
+    const struct turn_request *request = turn->request;
+    struct db_stmt *stmt;
+
+    if (request->user_id != NULL) {
+        stmt = db_prepare(db, "SELECT id, public_id, user_context FROM conversations"
+                              " WHERE user_id = :user");
+        db_bind_text(stmt, ":user", request->user_id);
+        return stmt;
+    }
+    if (request->conversation_id == NULL)
+        return NULL;
+    if (is_session(turn)) {
+        stmt = db_prepare(db, "SELECT id, public_id, user_context FROM conversations"
+                              " WHERE public_id = :public AND contract = 'session'"
+                              " AND updated_ms >= :oldest");
+        db_bind_int(stmt, ":oldest",
+                    turn->session_ttl_ms > 0 ? turn->now_ms - turn->session_ttl_ms : INT64_MIN);
+    } else {
+        stmt = db_prepare(db, "SELECT id, public_id, user_context FROM conversations"
+                              " WHERE public_id = :public AND contract <> 'session'");
+    }
+    db_bind_text(stmt, ":public", request->conversation_id);
+    return stmt;
+}
+
+static enum result take_found(struct db_stmt *stmt, struct begin *begin)
+{
+    const char *given = begin->turn->request->context_json;
+    const char *context;
+    size_t context_len;
+    enum result result = RESULT_OK;
+
+    begin->conversation = db_int(stmt, 0);
+    text_copy(begin->out->conversation_id, CAP_ID, db_text(stmt, 1, NULL));
+    context = db_text(stmt, 2, &context_len);
+    if (given == NULL && context != NULL) {
+        begin->out->context_json = copy(context, context_len);
+        if (begin->out->context_json == NULL)
+            result = out_of_memory(begin->fault);
+    }
+    db_reset(stmt);
+    return result;
+}
+
+static enum result create_conversation(struct db *db, struct begin *begin)
+{
+    const struct store_turn *turn = begin->turn;
+    struct db_stmt *stmt = db_prepare(
+        db, "INSERT INTO conversations (public_id, contract, owner_kind, owner_id, user_id,"
+            " user_context, created_ms, updated_ms)"
+            " VALUES (:public, :contract, :kind, :owner, :user, :context, :now, :now)");
+
+    db_bind_text(stmt, ":public", begin->out->conversation_id);
+    db_bind_text(stmt, ":contract", turn->contract);
+    db_bind_text(stmt, ":kind", store_sqlite_owner_kind(turn->owner->kind));
+    db_bind_text(stmt, ":owner", turn->owner->id);
+    db_bind_text(stmt, ":user", turn->request->user_id);
+    db_bind_text(stmt, ":context", turn->request->context_json);
+    db_bind_int(stmt, ":now", turn->now_ms);
+    if (!db_run(stmt))
+        return RESULT_STORE_DOWN;
+    begin->conversation = db_last_id(db);
+    begin->fresh = true;
+    return RESULT_OK;
+}
+
+static enum result unknown(const struct begin *begin)
+{
+    if (is_session(begin->turn))
+        return fault_set(begin->fault, RESULT_NOT_FOUND, "unknown_session", "sessionId",
+                         "Session not found");
+    return fault_set(begin->fault, RESULT_NOT_FOUND, "unknown_conversation", "conversation_id",
+                     "This conversation does not exist.");
+}
+
+static enum result find_conversation(struct db *db, struct begin *begin)
+{
+    struct db_stmt *stmt = find_statement(db, begin->turn);
+    bool may_create = begin->turn->request->user_id != NULL ||
+                      (begin->turn->request->conversation_id == NULL && !is_session(begin->turn));
+
+    if (stmt != NULL && db_step(stmt))
+        return take_found(stmt, begin);
+    if (db_status(db) != DB_OK)
+        return RESULT_STORE_DOWN;
+    return may_create ? create_conversation(db, begin) : unknown(begin);
+}
+
+/* What a new question changes about a conversation that was there before. */
+static void touch_conversation(struct db *db, const struct begin *begin)
+{
+    struct db_stmt *stmt = db_prepare(db, "UPDATE conversations SET updated_ms = :now,"
+                                          " user_context = coalesce(:context, user_context)"
+                                          " WHERE id = :conversation");
+
+    db_bind_int(stmt, ":now", begin->turn->now_ms);
+    db_bind_text(stmt, ":context", begin->turn->request->context_json);
+    db_bind_int(stmt, ":conversation", begin->conversation);
+    db_run(stmt);
+}
+
+/* ---- the messages ---- */
+
+/* True when this question was sent before; then `out` has its newest answer. */
+static bool find_duplicate(struct db *db, struct begin *begin)
+{
+    const char *client_id = begin->turn->request->client_message_id;
+    struct db_stmt *stmt;
+
+    if (client_id == NULL || begin->fresh)
+        return false;
+    stmt = db_prepare(db, "SELECT a.public_id, a.id FROM messages AS q JOIN messages AS a"
+                          " ON a.conversation_id = q.conversation_id AND a.reply_to = q.id"
+                          " AND a.id > q.id WHERE q.client_message_id = :client"
+                          " AND q.conversation_id = :conversation ORDER BY a.id DESC LIMIT 1");
+    db_bind_text(stmt, ":client", client_id);
+    db_bind_int(stmt, ":conversation", begin->conversation);
+    if (!db_step(stmt))
+        return false;
+    text_copy(begin->out->message_id, CAP_ID, db_text(stmt, 0, NULL));
+    begin->out->message_row = db_int(stmt, 1);
+    begin->out->duplicate = true;
+    db_reset(stmt);
+    return true;
+}
+
+/* A message that is whole already: the question, or a line of a history that the client brought along. */
+static int64_t insert_message(struct db *db, const struct begin *begin,
+                              const struct chat_message *message, const char *client_id)
+{
+    struct db_stmt *stmt =
+        db_prepare(db, "INSERT INTO messages (public_id, conversation_id, role, status,"
+                       " client_message_id, created_ms, updated_ms, content) VALUES (:public,"
+                       " :conversation, :role, 'complete', :client, :now, :now, :content)");
+    char id[CAP_ID];
+
+    id_make(id, "msg_");
+    db_bind_text(stmt, ":public", id);
+    db_bind_int(stmt, ":conversation", begin->conversation);
+    db_bind_text(stmt, ":role", chat_role_name(message->role));
+    db_bind_text(stmt, ":client", client_id);
+    db_bind_int(stmt, ":now", begin->turn->now_ms);
+    db_bind_text_len(stmt, ":content", message->content, message->len);
+    return db_run(stmt) ? db_last_id(db) : 0;
+}
+
+static void insert_question(struct db *db, struct begin *begin)
+{
+    const struct turn_request *request = begin->turn->request;
+    struct chat_message question = { CHAT_USER, request->message, request->message_len };
+
+    for (size_t i = 0; begin->fresh && i < request->history_len; i++)
+        insert_message(db, begin, &request->history[i], NULL);
+    begin->question = insert_message(db, begin, &question, request->client_message_id);
+}
+
+static void insert_answer(struct db *db, struct begin *begin)
+{
+    const struct store_turn *turn = begin->turn;
+    struct db_stmt *stmt = db_prepare(
+        db, "INSERT INTO messages (public_id, conversation_id, role, status, reply_to, writer,"
+            " lease_until_ms, provider, model, created_ms, updated_ms, content)"
+            " VALUES (:public, :conversation, 'assistant', 'streaming', :question, :writer,"
+            " :lease, :provider, :model, :now, :now, '')");
+
+    db_bind_text(stmt, ":public", begin->out->message_id);
+    db_bind_int(stmt, ":conversation", begin->conversation);
+    db_bind_int(stmt, ":question", begin->question);
+    db_bind_text(stmt, ":writer", turn->writer);
+    db_bind_int(stmt, ":lease", turn->lease_until_ms);
+    db_bind_text(stmt, ":provider", turn->provider);
+    db_bind_text(stmt, ":model", turn->model);
+    db_bind_int(stmt, ":now", turn->now_ms);
+    if (db_run(stmt))
+        begin->out->message_row = db_last_id(db);
+}
+
+/* ---- the history ---- */
+
+static bool add_history(struct store_turn_begun *out, size_t *size, enum chat_role role,
+                        const char *content, size_t len)
+{
+    struct chat_message *place;
+
+    if (out->history_len == *size) {
+        size_t grown = *size == 0 ? HISTORY_FIRST : *size * 2;
+        struct chat_message *moved = realloc(out->history, grown * sizeof *moved);
+
+        if (moved == NULL)
+            return false;
+        out->history = moved;
+        *size = grown;
+    }
+    place = &out->history[out->history_len];
+    *place = (struct chat_message){ role, copy(content, len), len };
+    out->history_len += place->content != NULL ? 1 : 0;
+    return place->content != NULL;
+}
+
+static void reverse(struct chat_message *messages, size_t count)
+{
+    for (size_t i = 0; i < count / 2; i++) {
+        struct chat_message held = messages[i];
+
+        messages[i] = messages[count - 1 - i];
+        messages[count - 1 - i] = held;
+    }
+}
+
+/* Answers without text, failed ones and those that still grow teach the model nothing; a lease that ran out
+ * is an interrupted answer that nobody has marked yet. */
+static enum result read_history(struct db *db, struct begin *begin)
+{
+    const struct store_turn *turn = begin->turn;
+    struct db_stmt *stmt =
+        db_prepare(db, "SELECT role, content FROM messages WHERE conversation_id = :conversation"
+                       " AND id <= :question AND (role = 'user' OR (content <> '' AND"
+                       " (status IN ('complete', 'stopped', 'interrupted')"
+                       " OR (status = 'streaming' AND lease_until_ms < :now))))"
+                       " ORDER BY id DESC LIMIT :max");
+    size_t size = 0, len;
+    bool enough_memory = true;
+
+    db_bind_int(stmt, ":conversation", begin->conversation);
+    db_bind_int(stmt, ":question", begin->question);
+    db_bind_int(stmt, ":now", turn->now_ms);
+    db_bind_int(stmt, ":max", turn->history_max > 0 ? (int64_t)turn->history_max : 1);
+    while (enough_memory && db_step(stmt)) {
+        const char *content = db_text(stmt, 1, &len);
+        const char *role = db_text(stmt, 0, NULL);
+        bool asked = role != NULL && strcmp(role, "user") == 0;
+
+        enough_memory =
+            add_history(begin->out, &size, asked ? CHAT_USER : CHAT_ASSISTANT, content, len);
+    }
+    db_reset(stmt);
+    reverse(begin->out->history, begin->out->history_len);
+    return enough_memory ? RESULT_OK : out_of_memory(begin->fault);
+}
+
+static enum result make_history(struct db *db, struct begin *begin)
+{
+    const struct turn_request *request = begin->turn->request;
+    size_t size = 0;
+
+    if (!begin->fresh || request->history_len > 0)
+        return read_history(db, begin);
+    if (!add_history(begin->out, &size, CHAT_USER, request->message, request->message_len))
+        return out_of_memory(begin->fault);
+    return RESULT_OK;
+}
+
+/* ---- together ---- */
+
+static enum result begin_turn(struct db *db, void *arg)
+{
+    struct begin *begin = arg;
+    enum result result = find_conversation(db, begin);
+
+    if (result != RESULT_OK || find_duplicate(db, begin))
+        return result;
+    if (!begin->fresh)
+        touch_conversation(db, begin);
+    insert_question(db, begin);
+    insert_answer(db, begin);
+    return make_history(db, begin);
+}
+
+enum result store_turn_begin(struct store *store, const struct store_turn *turn,
+                             struct store_turn_begun *out, struct fault *fault)
+{
+    struct begin begin = { .turn = turn, .out = out, .fault = fault };
+    enum result result;
+
+    *out = (struct store_turn_begun){ 0 };
+    id_make(out->conversation_id, "conv_");
+    id_make(out->message_id, "msg_");
+    if (turn->request->context_json != NULL) {
+        out->context_json = strdup(turn->request->context_json);
+        if (out->context_json == NULL)
+            return out_of_memory(fault);
+    }
+    result = store_sqlite_write(store, begin_turn, &begin, fault);
+    if (result != RESULT_OK)
+        store_turn_begun_free(out);
+    return result;
+}
+
+void store_turn_begun_free(struct store_turn_begun *begun)
+{
+    if (begun == NULL)
+        return;
+    chat_messages_free(begun->history, begun->history_len);
+    free(begun->context_json);
+    *begun = (struct store_turn_begun){ 0 };
+}

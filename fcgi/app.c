@@ -1,0 +1,58 @@
+/*
+ * app: see app.h. The order of opening is the order of need: randomness, providers, store, relay, answers.
+ */
+#include "fcgi/app.h"
+
+#include <string.h>
+
+#include "common/answers.h"
+#include "common/base/id.h"
+#include "common/relay.h"
+#include "common/store/store.h"
+
+#define RELAY_MAX_IDLE 256 /* upstream connections kept per worker */
+
+enum result app_open(struct app *app, const struct config *config, struct uv_loop_s *loop,
+                     int64_t started_ms, struct fault *fault)
+{
+    struct relay_options relay = { .ca_file = config->ca_file, .max_idle = RELAY_MAX_IDLE };
+    struct answers_options answers = { .config = config, .providers = &app->providers };
+    enum result result;
+
+    memset(app, 0, sizeof *app);
+    app->config = config;
+    app->loop = loop;
+    app->started_ms = started_ms;
+    if (!id_init())
+        return fault_set(fault, RESULT_INTERNAL, "no_randomness", NULL,
+                         "The system has no source of randomness.");
+    id_make(app->writer, "w_");
+    if ((result = providers_load(config, &app->providers, fault)) != RESULT_OK)
+        return result;
+    if ((result = store_open(config, &app->store, fault)) != RESULT_OK)
+        goto fail;
+    if ((result = relay_open(loop, &relay, &app->relay)) != RESULT_OK) {
+        fault_set(fault, result, "no_relay", NULL, "libcurl could not be started.");
+        goto fail;
+    }
+    answers.store = app->store;
+    answers.relay = app->relay;
+    answers.writer = app->writer;
+    if ((result = answers_open(loop, &answers, &app->answers)) == RESULT_OK)
+        return RESULT_OK;
+    fault_set(fault, result, "internal_error", NULL, "Out of memory.");
+fail:
+    app_close(app);
+    return result;
+}
+
+void app_close(struct app *app)
+{
+    answers_close(app->answers);
+    relay_close(app->relay);
+    store_close(app->store);
+    providers_free(&app->providers);
+    app->answers = NULL;
+    app->relay = NULL;
+    app->store = NULL;
+}

@@ -1,0 +1,37 @@
+/*
+ * app: what a serving process has, opened after fork and handed to every exchange.
+ */
+#ifndef PARLEY_APP_H
+#define PARLEY_APP_H
+
+#include <stdint.h>
+
+#include "common/base/caps.h"
+#include "common/config.h"
+#include "common/providers/provider.h"
+#include "common/base/result.h"
+
+struct answers;
+struct relay;
+struct store;
+struct uv_loop_s;
+
+struct app {
+    const struct config *config;
+    struct uv_loop_s *loop;
+    struct providers providers;
+    struct store *store;
+    struct relay *relay;
+    struct answers *answers;
+    char writer[CAP_ID]; /* id of this process towards the store */
+    int64_t started_ms;  /* wall clock of the whole program's start */
+};
+
+/* Open everything on `loop`. `fault` has the operator's sentence. */
+enum result app_open(struct app *app, const struct config *config, struct uv_loop_s *loop,
+                     int64_t started_ms, struct fault *fault);
+
+/* Close everything; no answer may be running. */
+void app_close(struct app *app);
+
+#endif

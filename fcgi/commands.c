@@ -1,0 +1,217 @@
+/*
+ * commands: what an administrator types. One table; each command parses its own arguments.
+ *
+ * Answers go to stdout, complaints to stderr; exit status 0 = done, 1 = could not, 2 = wrong usage.
+ */
+#include "fcgi/commands.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/config.h"
+#include "common/providers/provider.h"
+#include "fcgi/process/master.h"
+#include "fcgi/serve.h"
+#include "fcgi/start.h"
+#include "fcgi/version.h"
+
+#define EXIT_USAGE 2
+
+struct command {
+    const char *name;
+    const char *arguments;
+    const char *help;
+    int (*run)(int argc, char **argv);
+};
+
+static int complain(const char *what, const char *argument)
+{
+    fprintf(stderr, "parley: %s: %s ('parley help' lists what there is)\n", what, argument);
+    return EXIT_USAGE;
+}
+
+static int refuse_arguments(int argc, char **argv)
+{
+    return argc > 2 ? complain("unexpected argument", argv[2]) : 0;
+}
+
+/* ---- serve ---- */
+
+struct serve_arguments {
+    const char *listen; /* NULL = LISTEN */
+    int64_t workers;    /* -1 = WORKERS */
+};
+
+static bool parse_workers(const char *text, int64_t *out)
+{
+    char *end;
+    long number;
+
+    errno = 0;
+    number = strtol(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || number < 0 || number > MASTER_MAX_WORKERS)
+        return false;
+    *out = number;
+    return true;
+}
+
+static int parse_serve(int argc, char **argv, struct serve_arguments *out)
+{
+    out->listen = NULL;
+    out->workers = -1;
+    for (int i = 2; i < argc; i += 2) {
+        if (strcmp(argv[i], "--listen") != 0 && strcmp(argv[i], "--workers") != 0)
+            return complain("unknown option", argv[i]);
+        if (i + 1 == argc)
+            return complain("a value is missing after", argv[i]);
+        if (strcmp(argv[i], "--listen") == 0)
+            out->listen = argv[i + 1];
+        else if (!parse_workers(argv[i + 1], &out->workers))
+            return complain("--workers takes a number from 0 (one per core) to 64, not",
+                            argv[i + 1]);
+    }
+    return 0;
+}
+
+static int run_serve(int argc, char **argv)
+{
+    struct serve_arguments arguments;
+    struct config config;
+    int status = parse_serve(argc, argv, &arguments);
+
+    if (status != 0)
+        return status;
+    if (!start_up(&config, argv[0]))
+        return 1;
+    if (arguments.workers >= 0)
+        config.workers = arguments.workers;
+    status = serve_address(&config, arguments.listen != NULL ? arguments.listen : config.listen);
+    config_free(&config);
+    return status;
+}
+
+/* ---- check-config ---- */
+
+/* What the options amount to: who answers, and where the data is. */
+static int print_summary(const char *program)
+{
+    struct providers providers = { 0 };
+    struct fault fault = { 0 };
+    struct config config;
+    int status = 1;
+
+    if (config_load(&config, program, &fault) != RESULT_OK) {
+        fprintf(stderr, "parley: %s\n", fault.text);
+        return 1;
+    }
+    if (providers_load(&config, &providers, &fault) == RESULT_OK && providers.count > 0) {
+        printf("\nAnswers come from: %s (model %s)\nData is in: %s\n", providers.list[0].name,
+               providers.list[0].model, config.database_url);
+        providers_free(&providers);
+        status = 0;
+    } else {
+        fprintf(stderr, "parley: %s\n", fault.text);
+    }
+    config_free(&config);
+    return status;
+}
+
+static int run_check_config(int argc, char **argv)
+{
+    int status = refuse_arguments(argc, argv);
+
+    if (status != 0)
+        return status;
+    status = config_check(argv[0], stdout);
+    return status != 0 ? status : print_summary(argv[0]);
+}
+
+/* ---- texts ---- */
+
+static int run_print_docs(int argc, char **argv)
+{
+    int status = refuse_arguments(argc, argv);
+
+    if (status == 0)
+        config_print_markdown(stdout);
+    return status;
+}
+
+static int run_print_env(int argc, char **argv)
+{
+    int status = refuse_arguments(argc, argv);
+
+    if (status == 0)
+        config_print_env_example(stdout);
+    return status;
+}
+
+static int run_version(int argc, char **argv)
+{
+    int status = refuse_arguments(argc, argv);
+
+    if (status == 0)
+        puts("parley " PARLEY_VERSION);
+    return status;
+}
+
+static int run_help(int argc, char **argv);
+
+static const struct command commands[] = {
+    { "serve", "[--listen unix:PATH|HOST:PORT] [--workers N]",
+      "master and workers on a FastCGI socket, in the foreground", run_serve },
+    { "check-config", "", "every option, its value and where it comes from; exit 1 if one is wrong",
+      run_check_config },
+    { "print-config-docs", "", "the options as a Markdown page", run_print_docs },
+    { "print-env-example", "", "the options as a commented .env file", run_print_env },
+    { "version", "", "which Parley this is", run_version },
+    { "help", "", "this text", run_help },
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void print_usage(FILE *out)
+{
+    fputs("Parley, an AI-chat backend that any web server can run.\n\nusage: parley COMMAND\n\n",
+          out);
+    for (size_t i = 0; i < COMMANDS; i++) {
+        fprintf(out, "  %s%s%s\n        %s\n", commands[i].name, *commands[i].arguments ? " " : "",
+                commands[i].arguments, commands[i].help);
+    }
+    fputs("\nWithout a command it serves when a web server or process manager has started it: "
+          "FastCGI on\n"
+          "descriptor 0, systemd sockets (LISTEN_FDS), or plain CGI.\n",
+          out);
+}
+
+static int run_help(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    print_usage(stdout);
+    return 0;
+}
+
+static const char *plain_name(const char *argument)
+{
+    if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0)
+        return "help";
+    if (strcmp(argument, "--version") == 0 || strcmp(argument, "-V") == 0)
+        return "version";
+    return argument;
+}
+
+int commands_run(int argc, char **argv)
+{
+    const char *name = argc > 1 ? plain_name(argv[1]) : NULL;
+
+    for (size_t i = 0; i < COMMANDS && name != NULL; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return commands[i].run(argc, argv);
+    }
+    if (name != NULL)
+        fprintf(stderr, "parley: there is no command '%s'\n\n", name);
+    print_usage(stderr);
+    return EXIT_USAGE;
+}

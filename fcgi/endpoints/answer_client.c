@@ -1,0 +1,345 @@
+/*
+ * answer_client: see answer_client.h.
+ */
+#include "fcgi/endpoints/answer_client.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "common/answers.h"
+#include "common/base/clock.h"
+#include "common/base/json.h"
+#include "common/base/text.h"
+#include "common/dialects/dialect.h"
+#include "fcgi/app.h"
+#include "fcgi/http/exchange.h"
+#include "fcgi/http/transport.h"
+
+#define HEAD_AFTER_MS 1000 /* the response head waits this long for the first delta */
+#define DELTA_MAX                                                                                  \
+    4096 /* bytes of text in one frame; escaped it stays within CAP_FLUSH in practice */
+#define CAP_FRAME (DELTA_MAX * 6 + 4096)
+
+static const char ping[] = ": ping\n\n";
+
+struct client {
+    struct answer_reader reader; /* first: the reader is the client */
+    struct exchange *exchange;
+    struct answer_client_options options;
+    uv_poll_t watch;
+    bool watching;
+    bool lagging; /* the socket is full; a writable event goes on */
+    bool begun;   /* head and first frame are out */
+    bool over;
+    size_t sent;                    /* offset of text that has been sent */
+    int64_t started_ms, written_ms; /* monotonic */
+};
+
+static void client_free(struct client *client)
+{
+    free(client->options.question);
+    free(client);
+}
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+    client_free(handle->data);
+}
+
+/* The end, for whatever reason: leave the answer, finish the exchange. */
+static void client_end(struct client *client, const char *outcome)
+{
+    if (client->over)
+        return;
+    client->over = true;
+    answer_detach(&client->reader);
+    if (client->watching)
+        uv_close((uv_handle_t *)&client->watch, on_watch_closed);
+    client->exchange->outcome = outcome;
+    exchange_finish(client->exchange);
+    if (!client->watching)
+        client_free(client);
+}
+
+static void watch(struct client *client);
+
+static void write_frame(struct client *client, struct buf *frame)
+{
+    if (frame->failed ||
+        response_stream(&client->exchange->response, frame->data, frame->len) != RESULT_OK)
+        client->exchange->response.gone = true;
+    client->written_ms = clock_mono_ms();
+    buf_free(frame);
+}
+
+static bool gone(const struct client *client)
+{
+    return client->exchange->response.gone;
+}
+
+static void describe(const struct client *client, struct turn_reply *reply)
+{
+    answer_reply(client->reader.answer, reply);
+    reply->question = client->options.question != NULL ? client->options.question : "";
+    reply->question_len = strlen(reply->question);
+}
+
+/* ---- one JSON reply ---- */
+
+static void reply_json(struct client *client)
+{
+    struct exchange *exchange = client->exchange;
+    const struct fault *fault = answer_fault(client->reader.answer);
+    struct turn_reply reply;
+    struct buf body;
+
+    if (fault != NULL) {
+        response_fault(&exchange->response, fault);
+        client_end(client, "failed");
+        return;
+    }
+    describe(client, &reply);
+    buf_init(&body, CAP_RESPONSE_BODY);
+    client->options.dialect->reply(&reply, &body);
+    response_json(&exchange->response, 200, &body);
+    buf_free(&body);
+    client_end(client, finish_reason_name(reply.finish));
+}
+
+/* ---- long poll ---- */
+
+static enum turn_status poll_status(const struct turn_reply *reply, bool ended)
+{
+    if (!ended)
+        return TURN_STREAMING;
+    if (reply->fault == NULL)
+        return reply->finish == FINISH_STOPPED ? TURN_STOPPED : TURN_COMPLETE;
+    return strcmp(reply->fault->code, "interrupted") == 0 ? TURN_INTERRUPTED : TURN_FAILED;
+}
+
+static void put_poll_body(const struct client *client, struct buf *out)
+{
+    bool ended = answer_ended(client->reader.answer);
+    struct turn_reply reply;
+    size_t from = client->sent;
+
+    describe(client, &reply);
+    if (from > reply.text_len)
+        from = reply.text_len;
+    buf_puts(out, "{");
+    json_put_member_len(out, "content", reply.text + from, reply.text_len - from);
+    json_put_member_int(out, "next",
+                        (int64_t)(client->sent > reply.text_len ? client->sent : reply.text_len));
+    json_put_member(out, "status", turn_status_name(poll_status(&reply, ended)));
+    json_put_member_bool(out, "done", ended);
+    json_put_member(out, "message_id", reply.message_id);
+    if (ended)
+        json_put_member(out, "finish_reason", finish_reason_name(reply.finish));
+    if (ended && reply.fault != NULL) {
+        json_put_member(out, "error", reply.fault->text);
+        json_put_member(out, "code", reply.fault->code);
+    }
+    buf_puts(out, "}");
+}
+
+static void advance_poll(struct client *client)
+{
+    const struct answer *answer = client->reader.answer;
+    struct buf body;
+
+    if (answer_text(answer)->len <= client->sent && !answer_ended(answer) &&
+        clock_mono_ms() - client->started_ms < client->options.wait_ms)
+        return;
+    buf_init(&body, CAP_RESPONSE_BODY);
+    put_poll_body(client, &body);
+    response_json(&client->exchange->response, 200, &body);
+    buf_free(&body);
+    client_end(client, "polled");
+}
+
+/* ---- SSE ---- */
+
+static void send_first(struct client *client)
+{
+    struct turn_reply reply;
+    struct buf frame;
+
+    client->begun = true;
+    response_begin_stream(&client->exchange->response, 200, "text/event-stream; charset=utf-8");
+    describe(client, &reply);
+    buf_init(&frame, CAP_FRAME);
+    client->options.dialect->frame_first(&reply, client->sent, &frame);
+    write_frame(client, &frame);
+}
+
+/* Everything from the last sent offset on, as long as the socket takes it. */
+static void send_text(struct client *client)
+{
+    const struct buf *text = answer_text(client->reader.answer);
+
+    while (client->sent < text->len && !gone(client)) {
+        size_t len =
+            text_utf8_prefix(text->data + client->sent, text->len - client->sent, DELTA_MAX);
+        struct turn_reply reply;
+        struct buf frame;
+
+        if (!response_writable(&client->exchange->response)) {
+            client->lagging = true;
+            watch(client);
+            return;
+        }
+        if (client->exchange->first_delta_us == 0)
+            client->exchange->first_delta_us = clock_mono_us();
+        describe(client, &reply);
+        buf_init(&frame, CAP_FRAME);
+        client->options.dialect->frame_delta(&reply, text->data + client->sent, len,
+                                             client->sent + len, &frame);
+        client->sent += len;
+        write_frame(client, &frame);
+    }
+}
+
+static void send_last(struct client *client)
+{
+    const struct fault *fault = answer_fault(client->reader.answer);
+    struct turn_reply reply;
+    struct buf frame;
+
+    describe(client, &reply);
+    buf_init(&frame, CAP_FRAME);
+    if (fault != NULL)
+        client->options.dialect->frame_failed(&reply, fault, client->sent, &frame);
+    else
+        client->options.dialect->frame_last(&reply, client->sent, &frame);
+    write_frame(client, &frame);
+    client_end(client, fault != NULL ? "failed" : finish_reason_name(reply.finish));
+}
+
+static void heartbeat(struct client *client)
+{
+    struct buf frame;
+
+    if (clock_mono_ms() - client->written_ms < client->exchange->app->config->heartbeat_s * 1000 ||
+        !response_writable(&client->exchange->response))
+        return;
+    buf_init(&frame, sizeof ping);
+    buf_puts(&frame, ping);
+    write_frame(client, &frame);
+}
+
+/* Is it time for the head? Before the first delta a failure can still be a clean HTTP error. */
+static bool may_begin(const struct client *client)
+{
+    const struct answer *answer = client->reader.answer;
+
+    if (answer_ended(answer))
+        return true;
+    return answer_text(answer)->len > client->sent ||
+           clock_mono_ms() - client->started_ms >= HEAD_AFTER_MS;
+}
+
+static void advance_stream(struct client *client)
+{
+    struct answer *answer = client->reader.answer;
+
+    if (!client->begun) {
+        if (!may_begin(client))
+            return;
+        if (answer_ended(answer) && answer_fault(answer) != NULL && !client->options.resumed &&
+            answer_text(answer)->len == 0) {
+            reply_json(client); /* the clean HTTP error */
+            return;
+        }
+        send_first(client);
+    }
+    if (!client->lagging)
+        send_text(client);
+    if (client->lagging)
+        return;
+    if (gone(client))
+        client_end(client, "client_gone");
+    else if (answer_ended(answer))
+        send_last(client);
+    else
+        heartbeat(client);
+}
+
+static void on_changed(struct answer_reader *reader)
+{
+    struct client *client = (struct client *)reader;
+
+    if (client->options.delivery == ANSWER_STREAM)
+        advance_stream(client);
+    else if (client->options.delivery == ANSWER_POLL)
+        advance_poll(client);
+    else if (answer_ended(reader->answer))
+        reply_json(client);
+}
+
+/* ---- the socket ---- */
+
+static void on_socket(uv_poll_t *poll, int status, int events)
+{
+    struct client *client = poll->data;
+
+    if (status < 0 || client->exchange->transport->ops->hung_up(client->exchange->transport)) {
+        client_end(client, "client_gone");
+        return;
+    }
+    if (client->lagging && (events & UV_WRITABLE)) {
+        client->lagging = false;
+        watch(client);
+        on_changed(&client->reader);
+        return;
+    }
+    watch(client);
+}
+
+/* (Re)arm the watcher: hang-up always, room to write while lagging. */
+static void watch(struct client *client)
+{
+    struct transport *transport = client->exchange->transport;
+    int events = 0;
+    int fd = transport->ops->watch_fd(transport, &events);
+
+    if (fd < 0)
+        return;
+    if (!client->watching) {
+        if (uv_poll_init(client->exchange->app->loop, &client->watch, fd) != 0)
+            return;
+        client->watch.data = client;
+        client->watching = true;
+    }
+    uv_poll_start(&client->watch, events | (client->lagging ? UV_WRITABLE : 0), on_socket);
+}
+
+/* An offset that a client made up may point into a character: begin behind it. */
+static void skip_partial(struct client *client, const struct answer *answer)
+{
+    const struct buf *text = answer_text(answer);
+
+    while (client->sent < text->len && ((unsigned char)text->data[client->sent] & 0xc0) == 0x80)
+        client->sent++;
+}
+
+void answer_client_start(struct exchange *exchange, struct answer *answer,
+                         struct answer_client_options *options)
+{
+    struct client *client = calloc(1, sizeof *client);
+
+    if (client == NULL) {
+        free(options->question);
+        exchange_finish(exchange);
+        return;
+    }
+    client->exchange = exchange;
+    client->options = *options;
+    client->reader.changed = on_changed;
+    client->sent = options->after;
+    skip_partial(client, answer);
+    client->started_ms = client->written_ms = clock_mono_ms();
+    answer_attach(answer, &client->reader);
+    watch(client);
+    on_changed(&client->reader);
+}

@@ -1,0 +1,215 @@
+/*
+ * chat: the endpoints that ask a question, in all chat contracts (contracts/chat_api.md).
+ *
+ * The request thread's part is here: read the question through its dialect, choose provider and model,
+ * begin the turn in the store. The loop's part: start the answer and hand it to answer_client.
+ */
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/answers.h"
+#include "common/base/clock.h"
+#include "common/base/json.h"
+#include "common/base/text.h"
+#include "common/dialects/dialect.h"
+#include "fcgi/app.h"
+#include "fcgi/endpoints/answer_client.h"
+#include "fcgi/endpoints/endpoints.h"
+#include "fcgi/http/exchange.h"
+
+#define LEASE_MS 6000 /* of a row whose answer has not been checkpointed yet */
+
+enum delivery { DELIVER_AS_ASKED, DELIVER_STREAM, DELIVER_JSON };
+
+/* What the request thread hands to the loop. */
+struct chat {
+    struct answer_client_options client;
+    struct answer_start start;
+    struct store_answer snapshot; /* of an answer that exists already */
+    char message_id[CAP_ID];
+    bool exists;
+};
+
+/* ---- the request thread ---- */
+
+/* The body's "stream" wins, then an Accept that names SSE, then the contract's habit. */
+static bool wants_stream(const struct exchange *exchange, struct json_object *body,
+                         const struct dialect *dialect, enum delivery delivery)
+{
+    bool stream;
+
+    if (delivery != DELIVER_AS_ASKED)
+        return delivery == DELIVER_STREAM;
+    if (json_get_bool(body, "stream", &stream) == JSON_FOUND)
+        return stream;
+    return dialect->stream_by_default ||
+           dialect_accept_sse(request_header(&exchange->request, "Accept"));
+}
+
+static void list_providers(const struct providers *providers, struct buf *out)
+{
+    for (size_t i = 0; i < providers->count; i++)
+        buf_putf(out, "%s%s", i == 0 ? "" : ", ", providers->list[i].name);
+}
+
+static enum result choose_provider(const struct exchange *exchange, const struct turn_request *turn,
+                                   const struct provider **out, struct fault *fault)
+{
+    const struct providers *providers = &exchange->app->providers;
+    struct buf names;
+
+    *out = providers_find(providers, turn->provider);
+    if (*out == NULL) {
+        buf_init(&names, sizeof fault->text);
+        list_providers(providers, &names);
+        fault_set(fault, RESULT_INVALID, "unknown_provider", "provider",
+                  "There is no such provider here. Available: %s.", buf_str(&names));
+        buf_free(&names);
+        return RESULT_INVALID;
+    }
+    if (turn->model != NULL && strcmp(turn->model, (*out)->model) != 0)
+        return fault_set(fault, RESULT_INVALID, "unknown_model", "model",
+                         "This model is not available from the provider %s. Available: %s.",
+                         (*out)->name, (*out)->model);
+    return RESULT_OK;
+}
+
+static enum result begin_turn(struct exchange *exchange, const struct dialect *dialect,
+                              struct turn_request *request, struct chat *chat, struct fault *fault)
+{
+    const struct config *config = exchange->app->config;
+    const struct provider *provider;
+    struct store_turn_begun begun;
+    struct store_turn turn;
+    enum result result = choose_provider(exchange, request, &provider, fault);
+
+    if (result != RESULT_OK)
+        return result;
+    turn = (struct store_turn){
+        .contract = dialect->name,
+        .owner = &exchange->owner,
+        .request = request,
+        .provider = provider->name,
+        .model = provider->model,
+        .writer = exchange->app->writer,
+        .history_max = (size_t)config->context_messages,
+        .now_ms = clock_wall_ms(),
+        .session_ttl_ms = config->session_ttl_s * 1000,
+    };
+    turn.lease_until_ms = turn.now_ms + LEASE_MS;
+    if (request->history_len > 0)
+        turn.history_max = request->history_len + 1;
+    result = store_turn_begin(exchange->app->store, &turn, &begun, fault);
+    if (result != RESULT_OK)
+        return result;
+    text_copy(chat->message_id, sizeof chat->message_id, begun.message_id);
+    if (begun.duplicate) {
+        store_turn_begun_free(&begun);
+        chat->exists = true;
+        return store_answer_get(exchange->app->store, chat->message_id, 0, turn.now_ms,
+                                &chat->snapshot, fault);
+    }
+    result = answer_start_prepare(&chat->start, config, provider, request, provider->model, &begun,
+                                  fault);
+    text_copy(chat->start.request_id, sizeof chat->start.request_id, exchange->request.id);
+    return result;
+}
+
+static void chat_free(struct chat *chat)
+{
+    if (chat == NULL)
+        return;
+    free(chat->client.question);
+    answer_start_free(&chat->start);
+    store_answer_free(&chat->snapshot);
+    free(chat);
+}
+
+static void chat_on_loop(struct exchange *exchange)
+{
+    struct answers *answers = exchange->app->answers;
+    struct chat *chat = exchange->state;
+    struct answer *answer = answers_find(answers, chat->message_id);
+    struct fault fault;
+
+    if (answer == NULL)
+        answer = chat->exists ? answers_follow(answers, chat->message_id, &chat->snapshot)
+                              : answers_start(answers, &chat->start);
+    if (answer != NULL) {
+        answer_client_start(exchange, answer, &chat->client);
+        chat->client.question = NULL;
+    } else {
+        fault_set(&fault, RESULT_OVERLOADED, "overloaded", NULL, "The server is out of memory.");
+        response_fault(&exchange->response, &fault);
+        exchange_finish(exchange);
+    }
+    chat_free(chat);
+}
+
+/* Read the body through `dialect` (NULL: the one that the body's fields choose) and begin. */
+static enum result prepare(struct exchange *exchange, const struct dialect *dialect,
+                           enum delivery delivery, struct chat *chat, struct fault *fault)
+{
+    const struct config *config = exchange->app->config;
+    struct dialect_limits limits = { .max_message_length = (size_t)config->max_message_length,
+                                     .max_history = (size_t)config->max_history };
+    struct buf *body_bytes = &exchange->request.body;
+    struct json_object *body = NULL;
+    struct turn_request request = { 0 };
+    const struct dialect *chosen = NULL;
+    enum result result = json_parse(body_bytes->data, body_bytes->len, &body, fault);
+
+    if (result == RESULT_OK)
+        result = dialect_choose(body, &chosen, fault);
+    if (dialect == NULL)
+        dialect = chosen;
+    if (result == RESULT_OK)
+        result = dialect->parse(body, &limits, &request, fault);
+    if (result == RESULT_OK) {
+        chat->client.dialect = dialect;
+        chat->client.delivery =
+            wants_stream(exchange, body, dialect, delivery) ? ANSWER_STREAM : ANSWER_JSON;
+        chat->client.question = strdup(request.message);
+        result = begin_turn(exchange, dialect, &request, chat, fault);
+    }
+    turn_request_free(&request);
+    json_object_put(body);
+    buf_free(body_bytes);
+    return result;
+}
+
+static void ask(struct exchange *exchange, const struct dialect *dialect, enum delivery delivery)
+{
+    struct chat *chat = calloc(1, sizeof *chat);
+    struct fault fault = { 0 };
+    enum result result;
+
+    if (chat == NULL)
+        result = fault_set(&fault, RESULT_OVERLOADED, "overloaded", NULL,
+                           "The server is out of memory.");
+    else
+        result = prepare(exchange, dialect, delivery, chat, &fault);
+    if (result != RESULT_OK) {
+        response_fault(&exchange->response, &fault);
+        chat_free(chat);
+        return;
+    }
+    exchange->state = chat;
+    exchange->on_loop = chat_on_loop;
+}
+
+void endpoint_chat(struct exchange *exchange)
+{
+    ask(exchange, NULL, DELIVER_AS_ASKED);
+}
+
+void endpoint_chat_stream(struct exchange *exchange)
+{
+    ask(exchange, NULL, DELIVER_STREAM);
+}
+
+void endpoint_chat_simple(struct exchange *exchange)
+{
+    ask(exchange, &dialect_simple, DELIVER_JSON);
+}

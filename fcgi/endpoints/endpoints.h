@@ -1,0 +1,36 @@
+/*
+ * endpoints: the handlers that the table in fcgi/http/routes.c names. Each runs on a request thread after
+ * the gate, and must reply or set exchange->on_loop (fcgi/http/router.h).
+ */
+#ifndef PARLEY_ENDPOINTS_ENDPOINTS_H
+#define PARLEY_ENDPOINTS_ENDPOINTS_H
+
+struct exchange;
+
+/* chat.c */
+void endpoint_chat(struct exchange *exchange);
+void endpoint_chat_stream(struct exchange *exchange);
+void endpoint_chat_simple(struct exchange *exchange);
+
+/* answers_api.c */
+void endpoint_answer_stream(struct exchange *exchange); /* GET /api/chat/stream/{message_id} */
+void endpoint_answer_poll(struct exchange *exchange);   /* GET /api/messages/{message_id} */
+void endpoint_answer_stop(struct exchange *exchange);   /* POST /api/chat/stop */
+
+/* sessions.c */
+void endpoint_create_session(struct exchange *exchange);
+
+/* health.c */
+void endpoint_api_health(struct exchange *exchange);
+void endpoint_health(struct exchange *exchange);
+
+/* site_config.c */
+void endpoint_config(struct exchange *exchange);
+
+/* pages.c */
+void endpoint_page(struct exchange *exchange);
+void endpoint_asset(struct exchange *exchange);
+void endpoint_file(struct exchange *exchange); /* beside the page, named as its path */
+void endpoint_favicon(struct exchange *exchange);
+
+#endif

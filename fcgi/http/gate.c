@@ -1,0 +1,169 @@
+/*
+ * gate: every check that comes before a handler, in one order for all rows of the table: capacity,
+ * origin/CORS, method, body. The router is asked first, because the row says which checks there are.
+ *
+ * CORS headers are put on the response before anything can be refused: a page on a listed site shall
+ * be able to read why. A preflight is answered here and costs neither a store nor a stream's place.
+ *
+ * Runs on a request thread. Neighbours: router finds the row, origin compares, response replies.
+ */
+#include "fcgi/http/gate.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "common/answers.h"
+#include "fcgi/app.h"
+#include "fcgi/http/exchange.h"
+#include "fcgi/http/origin.h"
+#include "fcgi/http/router.h"
+
+#define OVERLOADED_RETRY_S 5
+
+/* What the steps look at and hand on. */
+struct passage {
+    struct exchange *exchange;
+    enum result routed;
+    struct fault routing_fault;
+    char allow[64];
+    const char *origin;
+    enum origin_verdict verdict;
+};
+
+static bool refuse(struct passage *passage, const struct fault *fault)
+{
+    response_fault(&passage->exchange->response, fault);
+    return false;
+}
+
+static bool is_page(const struct passage *passage)
+{
+    const struct route *route = passage->exchange->route;
+    return route != NULL && (route->flags & ROUTE_PAGE) != 0;
+}
+
+static void cors_headers(struct passage *passage)
+{
+    struct response *response = &passage->exchange->response;
+    response_header(response, "Vary", "Origin");
+    if (passage->verdict != ORIGIN_LISTED && passage->verdict != ORIGIN_ANY)
+        return;
+    bool listed = passage->verdict == ORIGIN_LISTED;
+    response_header(response, "Access-Control-Allow-Origin", listed ? passage->origin : "*");
+    if (listed)
+        response_header(response, "Access-Control-Allow-Credentials", "true");
+    response_header(response, "Access-Control-Expose-Headers",
+                    "X-Request-Id, Retry-After, RateLimit-Limit, RateLimit-Remaining, "
+                    "RateLimit-Reset, X-Cache");
+}
+
+static bool step_capacity(struct passage *passage)
+{
+    struct exchange *exchange = passage->exchange;
+    if (passage->routed != RESULT_OK || (exchange->route->flags & ROUTE_STREAM) == 0)
+        return true;
+    if (exchange->app->answers == NULL || !answers_full(exchange->app->answers))
+        return true;
+    struct fault fault;
+    fault_set(&fault, RESULT_OVERLOADED, "overloaded", NULL,
+              "Too many answers are being written right now. Please try again in a few seconds.");
+    fault.retry_after_s = OVERLOADED_RETRY_S;
+    return refuse(passage, &fault);
+}
+
+/* Anything may stand in the header; a sentence for people gets printable ASCII, and not too much. */
+static void printable(const char *text, char out[128])
+{
+    size_t len = 0;
+    for (; len < 127 && text[len] != '\0'; len++)
+        out[len] = text[len] > 0x20 && text[len] < 0x7f ? text[len] : '?';
+    out[len] = '\0';
+}
+
+static bool step_origin(struct passage *passage)
+{
+    if (passage->verdict != ORIGIN_REFUSED)
+        return true;
+    char shown[128];
+    printable(passage->origin, shown);
+    struct fault fault;
+    fault_set(&fault, RESULT_FORBIDDEN, "origin_not_allowed", NULL,
+              "Pages from %s may not use this service. The sites that may are listed in the "
+              "setting CORS_ORIGIN.",
+              shown);
+    return refuse(passage, &fault);
+}
+
+static void answer_options(struct passage *passage)
+{
+    struct response *response = &passage->exchange->response;
+    response_header(response, "Allow", passage->allow);
+    if (passage->verdict == ORIGIN_LISTED || passage->verdict == ORIGIN_ANY) {
+        response_header(response, "Access-Control-Allow-Methods", passage->allow);
+        response_header(response, "Access-Control-Allow-Headers",
+                        "Accept, Authorization, Content-Type, Last-Event-ID");
+        response_header(response, "Access-Control-Max-Age", "600");
+    }
+    response_send(response, 204, "text/plain; charset=utf-8", "", 0);
+}
+
+static bool step_method(struct passage *passage)
+{
+    if (passage->routed == RESULT_OK)
+        return true;
+    if (passage->routed != RESULT_BAD_METHOD)
+        return refuse(passage, &passage->routing_fault);
+    if (passage->exchange->request.method == HTTP_OPTIONS) {
+        answer_options(passage);
+        return false;
+    }
+    response_header(&passage->exchange->response, "Allow", passage->allow);
+    return refuse(passage, &passage->routing_fault);
+}
+
+/* "application/json" or anything "+json", with any parameters. */
+static bool is_json_type(const char *type)
+{
+    static const char json[] = "application/json";
+    static const char suffix[] = "+json";
+    size_t len = strcspn(type, "; \t");
+    if (len == sizeof(json) - 1)
+        return strncasecmp(type, json, len) == 0;
+    return len > sizeof(suffix) - 1 &&
+           strncasecmp(type + len - (sizeof(suffix) - 1), suffix, sizeof(suffix) - 1) == 0;
+}
+
+static bool step_body(struct passage *passage)
+{
+    struct exchange *exchange = passage->exchange;
+    struct fault fault;
+    if ((exchange->route->flags & ROUTE_JSON) == 0)
+        return true;
+    const char *type = request_header(&exchange->request, "Content-Type");
+    if (type != NULL && type[0] != '\0' && !is_json_type(type)) {
+        fault_set(&fault, RESULT_UNSUPPORTED_TYPE, "unsupported_media_type", NULL,
+                  "The body must be JSON: send it with Content-Type: application/json.");
+        return refuse(passage, &fault);
+    }
+    if (request_body(&exchange->request, (size_t)exchange->app->config->max_body_bytes, &fault) !=
+        RESULT_OK)
+        return refuse(passage, &fault);
+    return true;
+}
+
+bool gate_pass(struct exchange *exchange)
+{
+    static bool (*const steps[])(struct passage *) = { step_capacity, step_origin, step_method,
+                                                       step_body };
+    struct passage passage = { .exchange = exchange };
+    passage.routed = router_find(&exchange->request, &exchange->route, passage.allow,
+                                 sizeof(passage.allow), &passage.routing_fault);
+    if (!is_page(&passage)) {
+        passage.verdict = origin_judge(&exchange->request, exchange->app->config, &passage.origin);
+        cors_headers(&passage);
+    }
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+        if (!steps[i](&passage))
+            return false;
+    return true;
+}

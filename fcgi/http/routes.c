@@ -1,0 +1,29 @@
+/*
+ * routes: the table of every address that the program has. Adding an endpoint: one file in fcgi/endpoints,
+ * one line in endpoints.h, one row here. This is the only file of http that looks up to the endpoints, because
+ * a table has to name what it points to.
+ *
+ * A literal path stands before one whose {name} would match it too.
+ */
+#include "fcgi/endpoints/endpoints.h"
+#include "fcgi/http/router.h"
+
+const struct route routes[] = {
+    { HTTP_POST, "/api/chat", ROUTE_JSON | ROUTE_STREAM, endpoint_chat },
+    { HTTP_POST, "/api/chat/stream", ROUTE_JSON | ROUTE_STREAM, endpoint_chat_stream },
+    { HTTP_POST, "/api/chat/simple", ROUTE_JSON | ROUTE_STREAM, endpoint_chat_simple },
+    { HTTP_GET, "/api/chat/stream/{message_id}", ROUTE_STREAM, endpoint_answer_stream },
+    { HTTP_GET, "/api/messages/{message_id}", ROUTE_STREAM, endpoint_answer_poll },
+    { HTTP_POST, "/api/chat/stop", ROUTE_JSON, endpoint_answer_stop },
+    { HTTP_POST, "/api/create-session", ROUTE_JSON, endpoint_create_session },
+    { HTTP_GET, "/api/health", 0, endpoint_api_health },
+    { HTTP_GET, "/health", 0, endpoint_health },
+    { HTTP_GET, "/api/config", 0, endpoint_config },
+    { HTTP_GET, "/", ROUTE_PAGE, endpoint_page },
+    { HTTP_GET, "/chat", ROUTE_PAGE, endpoint_page },
+    { HTTP_GET, "/assets/{name}", ROUTE_PAGE, endpoint_asset },
+    { HTTP_GET, "/sw.js", ROUTE_PAGE, endpoint_file },
+    { HTTP_GET, "/favicon.ico", ROUTE_PAGE, endpoint_favicon },
+};
+
+const size_t routes_count = sizeof(routes) / sizeof(routes[0]);

@@ -1,0 +1,250 @@
+/*
+ * worker: the process that serves.
+ *
+ * Everything here runs on the loop thread. The life is a line of named stages: serving, draining (nothing
+ * new, what runs may finish), interrupted (what runs was told to end), done. Signals and the end of the
+ * master only push the worker further along that line; a tick every 50 ms looks whether it can go on.
+ *
+ * Signals are blocked while the request threads are born, so that they land on the loop thread: an EINTR
+ * inside libfcgi's read would kill the request it belongs to (WEBSERVERS.md section 8).
+ */
+#include "fcgi/process/worker.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+
+#define DRAIN_TICK_MS     50
+#define INTERRUPT_MS      2000 /* for interrupted answers to be committed and their readers told */
+#define MALLOC_ARENAS     2 /* one per core is the default times eight: memory that nobody gives back */
+#define MALLOC_TRIM_BYTES (256 * 1024)
+
+enum stage { STAGE_SERVING, STAGE_DRAINING, STAGE_INTERRUPTED, STAGE_DONE };
+
+static const int stop_signals[] = { SIGTERM, SIGINT, SIGQUIT };
+#define STOP_SIGNALS (sizeof(stop_signals) / sizeof(stop_signals[0]))
+
+struct worker {
+    const struct worker_options *options;
+    const struct worker_hooks *hooks;
+    uv_loop_t loop;
+    uv_signal_t signals[STOP_SIGNALS];
+    uv_poll_t parent;
+    uv_timer_t tick;
+    enum stage stage;
+    bool left_work;
+    int64_t deadline_ms; /* monotonic; of the present stage, when not serving */
+};
+
+/* ---- the process ---- */
+
+/* Every stream costs two descriptors; a worker takes what it is allowed to have. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_warn("file_limit_not_raised", LOG_INT("wanted", (int64_t)limit.rlim_max));
+}
+
+static void tune_malloc(void)
+{
+    mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+    mallopt(M_TRIM_THRESHOLD, MALLOC_TRIM_BYTES);
+}
+
+static void no_work(uv_work_t *work)
+{
+    (void)work;
+}
+
+static void free_work(uv_work_t *work, int status)
+{
+    (void)status;
+    free(work);
+}
+
+/* libuv makes its threads at the first job: give it one while signals are blocked. */
+static void start_request_threads(struct worker *worker)
+{
+    uv_work_t *work = malloc(sizeof(*work));
+    sigset_t all, before;
+
+    if (work == NULL)
+        return;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (uv_queue_work(&worker->loop, work, no_work, free_work) != 0)
+        free(work);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void prepare_process(const struct worker_options *options)
+{
+    char threads[24];
+
+    snprintf(threads, sizeof(threads), "%lld", (long long)options->request_threads);
+    setenv("UV_THREADPOOL_SIZE", threads, 1);
+    signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
+    tune_malloc();
+}
+
+/* ---- from stage to stage ---- */
+
+static void finish(struct worker *worker)
+{
+    worker->stage = STAGE_DONE;
+    uv_stop(&worker->loop);
+}
+
+static void interrupt(struct worker *worker)
+{
+    worker->stage = STAGE_INTERRUPTED;
+    worker->deadline_ms = clock_mono_ms() + INTERRUPT_MS;
+    worker->hooks->interrupt(worker->hooks->ctx);
+}
+
+static void leave_work(struct worker *worker)
+{
+    log_warn("worker_left_work", LOG_INT("jobs", worker->loop.active_reqs.count));
+    worker->left_work = true;
+    finish(worker);
+}
+
+/* Jobs on request threads may outlive what they were for, a last checkpoint for instance. */
+static bool is_idle(const struct worker *worker)
+{
+    return worker->loop.active_reqs.count == 0 && worker->hooks->idle(worker->hooks->ctx);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+    bool late = clock_mono_ms() >= worker->deadline_ms;
+
+    if (is_idle(worker)) {
+        finish(worker);
+    } else if (late && worker->stage == STAGE_DRAINING) {
+        log_warn("worker_drain_over", LOG_INT("drain_ms", worker->options->drain_ms));
+        interrupt(worker);
+    } else if (late) {
+        leave_work(worker);
+    }
+}
+
+static void drain(struct worker *worker, const char *why)
+{
+    log_info("worker_draining", LOG_STR("why", why));
+    worker->stage = STAGE_DRAINING;
+    worker->deadline_ms = clock_mono_ms() + worker->options->drain_ms;
+    worker->hooks->drain(worker->hooks->ctx);
+    uv_timer_start(&worker->tick, on_tick, 0, DRAIN_TICK_MS);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct worker *worker = handle->data;
+
+    switch (worker->stage) {
+    case STAGE_SERVING:
+        drain(worker, strsignal(number));
+        break;
+    case STAGE_DRAINING:
+        interrupt(worker);
+        break;
+    case STAGE_INTERRUPTED:
+        leave_work(worker);
+        break;
+    case STAGE_DONE:
+        break;
+    }
+}
+
+static void on_parent(uv_poll_t *handle, int status, int events)
+{
+    struct worker *worker = handle->data;
+
+    (void)status;
+    (void)events;
+    uv_poll_stop(handle);
+    if (worker->stage == STAGE_SERVING)
+        drain(worker, "the master has died");
+}
+
+/* ---- the loop ---- */
+
+static void watch(struct worker *worker)
+{
+    bool has_master = worker->options->parent_fd >= 0;
+
+    for (size_t i = 0; i < STOP_SIGNALS; i++) {
+        uv_signal_init(&worker->loop, &worker->signals[i]);
+        worker->signals[i].data = worker;
+        /* Ctrl-C reaches the master too, who passes it on as SIGTERM: together they would count as two. */
+        if (has_master && stop_signals[i] != SIGTERM)
+            signal(stop_signals[i], SIG_IGN);
+        else
+            uv_signal_start(&worker->signals[i], on_signal, stop_signals[i]);
+    }
+    uv_timer_init(&worker->loop, &worker->tick);
+    worker->tick.data = worker;
+    if (!has_master)
+        return;
+    uv_poll_init(&worker->loop, &worker->parent, worker->options->parent_fd);
+    worker->parent.data = worker;
+    uv_poll_start(&worker->parent, UV_READABLE | UV_DISCONNECT, on_parent);
+}
+
+static void close_any(uv_handle_t *handle, void *ctx)
+{
+    (void)ctx;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+/* What `stop` has closed needs turns of the loop to be gone; after that only our own handles are left. */
+static void close_loop(struct worker *worker)
+{
+    uv_run(&worker->loop, UV_RUN_NOWAIT);
+    uv_walk(&worker->loop, close_any, NULL);
+    uv_run(&worker->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&worker->loop);
+}
+
+int worker_run(const struct worker_options *options, const struct worker_hooks *hooks)
+{
+    struct worker worker = { .options = options, .hooks = hooks };
+    int status = 0;
+    int error;
+
+    prepare_process(options);
+    error = uv_loop_init(&worker.loop);
+    if (error != 0) {
+        log_error("worker_failed", LOG_STR("error", uv_strerror(error)));
+        return WORKER_CANNOT_START;
+    }
+    start_request_threads(&worker);
+    watch(&worker);
+    if (hooks->start(hooks->ctx, &worker.loop)) {
+        uv_run(&worker.loop, UV_RUN_DEFAULT);
+        if (worker.left_work) /* a request thread may be anywhere: nothing can be closed under it */
+            return 1;
+        hooks->stop(hooks->ctx);
+    } else {
+        status = WORKER_CANNOT_START;
+    }
+    close_loop(&worker);
+    return status;
+}

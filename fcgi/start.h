@@ -1,0 +1,14 @@
+/*
+ * start: what every way of running needs first: the options read, the log open, randomness ready.
+ */
+#ifndef PARLEY_START_H
+#define PARLEY_START_H
+
+#include <stdbool.h>
+
+struct config;
+
+/* False: could not; the reason is on stderr, in one line. On success config_free() is the caller's. */
+bool start_up(struct config *config, const char *program);
+
+#endif

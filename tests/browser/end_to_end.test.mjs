@@ -1,0 +1,106 @@
+/*
+ * The whole of it: Chromium, lighttpd, parley, a mock provider. The other tests of this folder play the server; this one
+ * proves that the real one and the page understand each other.
+ */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import { startParley } from '../system/harness.mjs';
+import { startMock } from '../system/mock_provider.mjs';
+import { answered, launch, openPage, say, shoot } from './browser.mjs';
+
+let browser;
+let mock;
+let parley;
+let page;
+
+before(async () => {
+  [browser, mock] = await Promise.all([launch(), startMock()]);
+  parley = await startParley({ mock, via: ['lighttpd', 'nginx'] });
+});
+after(async () => {
+  await browser?.close();
+  await parley?.stop();
+  await mock?.stop();
+});
+afterEach(async () => {
+  await page?.context().close();
+  page = null;
+});
+
+/* Every length that the last answer had on the screen. */
+const watchLengths = () => page.evaluate(() => {
+  window.lengths = new Set();
+  new MutationObserver(() => {
+    const text = [...document.querySelectorAll('.answer-text')].at(-1)?.textContent ?? '';
+    if (text) window.lengths.add(text.length);
+  }).observe(document.getElementById('log'), { childList: true, subtree: true, characterData: true });
+});
+
+for (const front of ['lighttpd', 'nginx'])
+  test(`a message typed in the page gets an answer that grows (${front})`, async () => {
+    page = await openPage(browser, `${parley.urls[front]}/`);
+    await page.waitForSelector('.status.up');
+    await watchLengths();
+    await say(page, 'Hello mock:deltas=12,delay=60');
+    await answered(page);
+    assert.equal((await page.textContent('.answer-text')).trim(), Array.from({ length: 12 }, (_, i) => `w${i}`).join(' '));
+    const lengths = await page.evaluate(() => [...window.lengths]);
+    assert.ok(lengths.length >= 4, `the answer was seen at ${lengths.length} lengths only: ${lengths}`);
+    assert.match(await page.textContent('.usage'), /23 tokens/);
+    const rows = await parley.sql("select content from messages where role = 'assistant' order by rowid desc limit 1");
+    assert.match(rows[0].content, /^w0 w1 .* w11/);
+    await shoot(page, `end-to-end-${front}`);
+    assert.deepEqual(page.problems.filter((one) => !/status of 404/.test(one)), []);
+  });
+
+test('the page goes on in the same conversation', async () => {
+  page = await openPage(browser, `${parley.url}/chat`);
+  await say(page, 'My first question mock:deltas=1');
+  await answered(page);
+  await say(page, 'My second question mock:deltas=1');
+  await page.waitForFunction(() => document.querySelectorAll('.message.assistant[aria-busy="false"]').length === 2);
+  const call = await mock.waitCall('My second question');
+  assert.ok(call.messages.some((message) => message.content.includes('My first question')));
+});
+
+test('a provider that fails is told in the page, with a way to try again', async () => {
+  page = await openPage(browser, `${parley.url}/`);
+  await say(page, 'x mock:status=401');
+  await answered(page);
+  assert.equal(await page.isVisible('.notice.error button'), true);
+  assert.doesNotMatch(await page.textContent('#log'), /verysecret/);
+  await say(page, 'y mock:deltas=5,cut=2');
+  await page.waitForFunction(() => document.querySelectorAll('.message.assistant[aria-busy="false"]').length === 2);
+  assert.match(await page.textContent('.message.assistant:last-child .answer-text'), /w0 w1/);
+  assert.equal(await page.isVisible('.message.assistant:last-child .notice'), true);
+  await shoot(page, 'end-to-end-failure');
+});
+
+test('Stop in the page ends the call to the provider', async () => {
+  page = await openPage(browser, `${parley.url}/`);
+  await say(page, 'Stop me mock:deltas=500,delay=20');
+  await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.includes('w3'));
+  const call = await mock.waitCall('Stop me');
+  await page.click('#stop');
+  await answered(page);
+  await call.left;
+  assert.match(await page.textContent('.notice'), /Stopped/);
+});
+
+test('model output cannot run in the page', async () => {
+  page = await openPage(browser, `${parley.url}/`);
+  await say(page, 'x mock:deltas=2,text=<img/src=x/onerror=window.hacked=1><script>window.hacked=1</script>');
+  await answered(page);
+  assert.equal(await page.evaluate(() => window.hacked), undefined);
+  assert.equal(await page.$('.answer-text img, .answer-text script'), null);
+});
+
+test('dark mode and a phone, with the real server and its policy', async () => {
+  page = await openPage(browser, `${parley.url}/`, { size: 'phone', colorScheme: 'dark' });
+  await page.waitForSelector('.status.up');
+  assert.equal(await page.getAttribute('html', 'data-theme'), 'dark');
+  await say(page, 'Hello from a phone mock:deltas=30');
+  await answered(page);
+  await shoot(page, 'end-to-end-phone-dark');
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), true);
+});

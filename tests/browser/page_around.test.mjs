@@ -1,0 +1,180 @@
+/*
+ * Around the conversation: the list, models, pictures, limits, languages, voice.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { answered, axe, openPage, say, shoot } from './browser.mjs';
+import { browser, fixture, open, page, texts, usePage } from './page_setup.mjs';
+
+describe('around the conversation', () => {
+  async function withThree() {
+    await open();
+    for (const text of ['Apples and pears', 'Bicycles', 'Cats']) {
+      await page.click('#new-chat');
+      await say(page, text);
+      await answered(page);
+    }
+    await page.waitForFunction(() => document.querySelectorAll('#conversations li').length === 3);
+  }
+
+  test('conversations are listed, opened, renamed and deleted', async () => {
+    await withThree();
+    assert.deepEqual(await texts('#conversations .title'), ['Cats', 'Bicycles', 'Apples and pears']);
+    assert.equal(await page.textContent('#conversations .current .title'), 'Cats');
+    await page.click('#conversations .title >> text=Bicycles');
+    await page.waitForFunction(() => document.querySelector('.bubble')?.textContent === 'Bicycles');
+
+    await page.click('[aria-label="More for Bicycles"]');
+    assert.deepEqual(await axe(page, '.pop'), []);
+    await shoot(page, 'page-menu');
+    assert.equal(await page.getAttribute('.pop a >> text=Markdown', 'href').then((href) => new URL(href).search), '?format=markdown');
+    await page.click('.pop >> text=Rename');
+    await page.fill('.rename', 'Two wheels');
+    await page.press('.rename', 'Enter');
+    await page.waitForSelector('#conversations .title >> text=Two wheels');
+    assert.deepEqual([...fixture.conversations.values()].map((one) => one.title).sort(), ['Apples and pears', 'Cats', 'Two wheels']);
+
+    await page.click('[aria-label="More for Two wheels"]');
+    await page.click('.pop >> text=Delete');
+    await page.waitForSelector('dialog[open]');
+    assert.deepEqual(await axe(page), []);
+    await shoot(page, 'page-delete');
+    await page.click('dialog .danger');
+    await page.waitForFunction(() => document.querySelectorAll('#conversations li').length === 2);
+    assert.equal(fixture.conversations.size, 2);
+    assert.deepEqual(await texts('.bubble'), [], 'the deleted conversation is no longer on the screen');
+  });
+
+  test('all of that by keyboard', async () => {
+    await withThree();
+    await page.focus('#conversations .title >> nth=0');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.pop');
+    await page.keyboard.press('Escape');
+    assert.equal(await page.evaluate(() => document.activeElement.classList.contains('more')), true, 'focus goes back to the button');
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('Enter');
+    await page.keyboard.type('Felines');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('#conversations .title >> text=Felines');
+  });
+
+  test('the list can be searched', async () => {
+    await withThree();
+    for (const text of ['Dogs', 'Elephants']) {
+      await page.click('#new-chat');
+      await say(page, text);
+      await answered(page);
+    }
+    await page.waitForSelector('#search:not([hidden])');
+    await page.fill('#search', 'pear');
+    await page.waitForFunction(() => document.querySelectorAll('#conversations li').length === 1);
+    assert.deepEqual(await texts('#conversations .title'), ['Apples and pears']);
+    await page.fill('#search', 'zzz');
+    await page.waitForSelector('#conversations .empty');
+  });
+
+  test('a server without conversation list, models and limits is no trouble', async () => {
+    fixture.absent = ['api/conversations', 'api/models', 'api/rate-limit', 'api/messages', 'api/chat/stop'];
+    fixture.reply = () => ({ deltas: ['Fine.'] });
+    await open();
+    await say(page, 'x');
+    await answered(page);
+    await page.click('[aria-label="Answer again"]');
+    await page.waitForFunction(() => document.querySelectorAll('.message.assistant[aria-busy="false"]').length === 1);
+    await page.reload();
+    await page.waitForSelector('.greeting');
+    assert.deepEqual(page.problems.filter((one) => !/status of 404/.test(one)), []);
+  });
+
+  test('models can be chosen and the choice is remembered', async () => {
+    fixture.models.models.push({ id: 'claude-x', name: 'Claude X', provider: 'claude' });
+    await open();
+    await page.selectOption('#model', { label: 'Claude X' });
+    await page.reload();
+    await page.waitForSelector('#model-row:not([hidden])');
+    await say(page, 'x');
+    await answered(page);
+    const { body } = fixture.requests.find((one) => one.path === 'api/chat/stream');
+    assert.deepEqual([body.provider, body.model], ['claude', 'claude-x']);
+  });
+
+  test('pictures are offered for a model that can see, and made small', async () => {
+    fixture.models.models[0].vision = true;
+    await open();
+    await page.waitForSelector('#attach:not([hidden])');
+    const png = await page.evaluate(async () => {
+      const canvas = document.createElement('canvas');
+      canvas.width = 1600;
+      canvas.height = 1200;
+      const context = canvas.getContext('2d');
+      for (let i = 0; i < 2000; i += 1) {
+        context.fillStyle = `hsl(${i * 7} 80% 50%)`;
+        context.fillRect((i * 97) % 1600, (i * 61) % 1200, 60, 60);
+      }
+      return canvas.toDataURL('image/png').split(',')[1];
+    });
+    await page.setInputFiles('#picture', { name: 'cat.png', mimeType: 'image/png', buffer: Buffer.from(png, 'base64') });
+    await page.waitForSelector('#tray img');
+    await page.fill('#field', 'What is this?');
+    await shoot(page, 'page-picture');
+    await page.press('#field', 'Enter');
+    await answered(page);
+    const { body } = fixture.requests.find((one) => one.path === 'api/chat/stream');
+    assert.match(body.attachments[0].data_url, /^data:image\/jpeg;base64,/);
+    assert.equal(body.attachments[0].type, 'image');
+    assert.ok(JSON.stringify(body).length < 65_536);
+    assert.equal(await page.isVisible('.sent-picture'), true);
+  });
+
+  test('the limits that are left are told when they get few', async () => {
+    await open();
+    assert.equal(await page.textContent('#limits'), '');
+    fixture.limits[0].remaining = 2;
+    await say(page, 'x');
+    await answered(page);
+    await page.waitForFunction(() => document.getElementById('limits').textContent === '2 of 10 messages left this minute');
+  });
+
+  test('the demo says that it is one', async () => {
+    fixture.config.demo = true;
+    await open();
+    assert.match(await page.textContent('#banner-demo'), /demo/);
+    await shoot(page, 'page-demo');
+  });
+
+  test('the page speaks six languages, right to left where that is due', async () => {
+    await open({ locale: 'de-AT' });
+    assert.equal(await page.getAttribute('html', 'lang'), 'de');
+    assert.match(await page.textContent('#new-chat'), /Neue/);
+    await page.selectOption('#language', 'ar');
+    await page.waitForSelector('html[dir="rtl"][lang="ar"]');
+    await say(page, 'مرحبا');
+    await answered(page);
+    await shoot(page, 'page-arabic');
+    assert.deepEqual(await axe(page), []);
+    await page.reload();
+    await page.waitForSelector('html[dir="rtl"][lang="ar"]');
+    assert.deepEqual(page.problems, []);
+  });
+
+  test('voice and reading aloud use what the browser has', async () => {
+    usePage(await openPage(browser));
+    await page.addInitScript(() => {
+      window.spokenAloud = [];
+      window.SpeechRecognition = class {
+        start() { setTimeout(() => { this.onresult({ resultIndex: 0, results: [Object.assign([{ transcript: 'spoken words' }], { isFinal: true })] }); this.onend(); }); }
+        stop() {}
+      };
+      Object.defineProperty(window, 'speechSynthesis', { value: { cancel() {}, speak: (words) => window.spokenAloud.push(words.text) } });
+    });
+    await page.goto(fixture.url);
+    await page.click('#voice');
+    await page.waitForFunction(() => document.getElementById('field').value === 'spoken words');
+    await page.press('#field', 'Enter');
+    await answered(page);
+    await page.click('[aria-label="Read aloud"]');
+    assert.deepEqual(await page.evaluate(() => window.spokenAloud.map((text) => text.trim())), ['You said: spoken words']);
+  });
+});

@@ -1,0 +1,170 @@
+/*
+ * The page when something fails, and the promise that an answer is not lost.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { answered, say, shoot } from './browser.mjs';
+import { makeGate, startFixture } from './fixture.mjs';
+import { fixture, lastAnswer, open, page, pieces, texts, useFixture } from './page_setup.mjs';
+
+describe('when something fails', () => {
+  test('over the limit: the page says when to come back, and tries again on request', async () => {
+    fixture.reply = () => ({ refuse: { status: 429, body: { error: 'Too many.', code: 'rate_limited', retry_after: 42 } } });
+    await open();
+    await say(page, 'again');
+    await answered(page);
+    assert.match(await page.textContent('.notice.error'), /Too many messages for now\. Please try again in 42 s\./);
+    await shoot(page, 'page-limit');
+    fixture.reply = () => ({ deltas: ['Now it works.'] });
+    await page.click('.notice button');
+    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.includes('Now it works.'));
+    await answered(page);
+    const asked = fixture.requests.filter((one) => one.path === 'api/chat/stream');
+    assert.equal(asked[0].body.client_message_id, asked[1].body.client_message_id, 'a repeated send is the same message');
+    assert.deepEqual(await texts('.bubble'), ['again']);
+  });
+
+  test('the server is away: the page says so, keeps what is typed, and finds it again', async () => {
+    await open();
+    const { port } = new URL(fixture.url);
+    await fixture.close();
+    await page.fill('#field', 'hello?');
+    await page.press('#field', 'Enter');
+    await answered(page);
+    assert.match(await page.textContent('.notice.error'), /cannot be reached/);
+    await page.waitForSelector('.status.down');
+    await page.waitForSelector('#banner-offline');
+    await page.fill('#field', 'typed meanwhile');
+    await shoot(page, 'page-away');
+    useFixture(await startFixture({ port: Number(port) }));
+    await page.waitForSelector('.status.up', { timeout: 15_000 });
+    await page.click('.notice button');
+    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.includes('You said: hello?'));
+    assert.equal(await page.inputValue('#field'), 'typed meanwhile');
+    await page.reload();
+    assert.equal(await page.inputValue('#field'), 'typed meanwhile');
+  });
+
+  test('a failure in the middle keeps the text and says what happened', async () => {
+    fixture.reply = () => ({ deltas: ['Half an '], error: { error: 'The model stopped answering.', code: 'upstream_cut' } });
+    await open();
+    await say(page, 'x');
+    await answered(page);
+    assert.equal((await lastAnswer()).trim(), 'Half an');
+    assert.match(await page.textContent('.notice.error'), /The model stopped answering\./);
+    assert.equal(await page.isVisible('.notice.error button'), true);
+  });
+
+  test('an answer that the server had to break off can be continued', async () => {
+    fixture.reply = (body) => (body.go_on ? { deltas: ['and goes on.'] }
+      : { deltas: ['It begins '], error: { error: 'The server is being restarted.', code: 'interrupted' } });
+    await open();
+    await say(page, 'x');
+    await answered(page);
+    assert.match(await page.textContent('.notice'), /interrupted/);
+    await page.click('.notice >> text=Continue');
+    await page.waitForFunction(() => document.querySelectorAll('.message.assistant[aria-busy="false"]').length === 2);
+    assert.deepEqual((await texts('.answer-text')).map((text) => text.trim()), ['It begins', 'and goes on.']);
+  });
+
+  for (const [name, raw] of [['nothing', ''], ['garbage', '\0\xff\n\ndata: {"content":\n\ndata: 7\n\ndata: null\n\n'], ['a web page', '<html>502</html>']]) {
+    test(`${name} instead of a stream is an error, not a hang`, async () => {
+      fixture.reply = () => ({ raw });
+      await open();
+      await say(page, 'x');
+      await answered(page);
+      assert.equal(await page.isVisible('.notice.error'), true);
+      assert.deepEqual(page.problems.filter((one) => !/status of/.test(one)), []);
+    });
+  }
+
+  test('a conversation that is gone does not lose the question', async () => {
+    await open();
+    await say(page, 'one');
+    await answered(page);
+    fixture.conversations.clear();
+    await say(page, 'two');
+    await page.waitForFunction(() => [...document.querySelectorAll('.answer-text')].at(-1)?.textContent.includes('You said: two'));
+    await answered(page);
+    assert.deepEqual(await texts('.bubble'), ['one', 'two']);
+  });
+});
+
+describe('an answer is not lost', () => {
+  test('a connection that breaks is taken up again, without a gap or a repetition', async () => {
+    const text = 'Zwölf Boxkämpfer jagen 😀 Viktor über den großen Sylter Deich. '.repeat(5);
+    fixture.reply = () => ({ deltas: pieces(text, 4), delay: 2, cutAfter: 12 });
+    await open();
+    await say(page, 'x');
+    await answered(page);
+    assert.equal((await lastAnswer()).trim(), text.trim());
+    assert.ok(fixture.requests.some((one) => one.path.startsWith('api/chat/stream/')));
+  });
+
+  test('three seconds without a network', async () => {
+    const text = 'word '.repeat(200);
+    fixture.reply = () => ({ deltas: pieces(text, 5), delay: 20 });
+    await open();
+    await say(page, 'x');
+    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.length > 50);
+    await page.context().setOffline(true);
+    fixture.cut();
+    await page.waitForSelector('.waiting.reconnecting');
+    await page.waitForTimeout(3000);
+    await page.context().setOffline(false);
+    await answered(page);
+    assert.equal((await lastAnswer()).trim(), text.trim());
+  });
+
+  test('reload in the middle: it goes on and ends whole', async () => {
+    const gate = makeGate();
+    const text = 'Erste Hälfte – zweite Hälfte.';
+    fixture.reply = () => ({ deltas: pieces(text, 4), gate: gate.wait });
+    await open();
+    await say(page, 'x');
+    gate.open(3);
+    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.length > 8);
+    await page.reload();
+    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.length > 8);
+    assert.deepEqual(await texts('.bubble'), ['x']);
+    gate.open(100);
+    await answered(page);
+    assert.equal((await lastAnswer()).trim(), text);
+  });
+
+  test('two tabs with one conversation stay in step', async () => {
+    const gate = makeGate();
+    await open();
+    await say(page, 'one');
+    await answered(page);
+    const other = await page.context().newPage();
+    await other.goto(fixture.url);
+    await other.waitForSelector('.message.assistant[aria-busy="false"]');
+    fixture.reply = () => ({ deltas: ['to ', 'both'], gate: gate.wait });
+    await say(page, 'two');
+    gate.open();
+    await other.waitForFunction(() => [...document.querySelectorAll('.answer-text')].at(-1).textContent.trim() === 'to');
+    gate.open();
+    await other.waitForFunction(() => [...document.querySelectorAll('.answer-text')].at(-1).textContent.trim() === 'to both');
+    assert.deepEqual(await other.$$eval('.bubble', (nodes) => nodes.map((node) => node.textContent)), ['one', 'two']);
+  });
+
+  test('a host that holds streams back: the page notices and asks by long-poll', async () => {
+    const text = 'slow but steady '.repeat(16);
+    fixture.reply = () => ({ deltas: pieces(text, 16), delay: 400, lump: true });
+    await open();
+    await say(page, 'x');
+    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.length > 30, null, { timeout: 15_000 });
+    assert.equal(await page.getAttribute('.message.assistant', 'aria-busy'), 'true', 'it shows text before the end');
+    await answered(page);
+    assert.equal((await lastAnswer()).trim(), text.trim());
+    const before = fixture.requests.length;
+    fixture.reply = () => ({ deltas: ['fast', 'er'], delay: 20, lump: true });
+    await say(page, 'y');
+    await page.waitForFunction(() => document.querySelectorAll('.message.assistant').length === 2);
+    await answered(page);
+    const asked = fixture.requests.slice(before).filter((one) => one.method === 'POST');
+    assert.deepEqual(asked.map((one) => [one.path, one.body.deliver]), [['api/chat', 'poll']]);
+    assert.equal(fixture.answers.size, 2, 'the same question was never asked twice');
+  });
+});

@@ -1,0 +1,241 @@
+/*
+ * The matrix: every web server of Debian with the configuration that deploy/ ships, and the same checks on each. What a
+ * server cannot is a property of its row (matrix/servers.mjs), and is checked, too.
+ *
+ * Timeouts of the servers are lowered to a few seconds, so that silence can be tested quickly;
+ * PARLEY_TEST_SILENCE_SECONDS=65 leaves them as shipped and is silent for so long instead.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { openGate } from './matrix/gate.mjs';
+import { servers } from './matrix/servers.mjs';
+import { openSite } from './matrix/site.mjs';
+import { startMock } from './mock_provider.mjs';
+
+const LONG_SILENCE = Number(process.env.PARLEY_TEST_SILENCE_SECONDS ?? 0);
+const SILENCE_S = LONG_SILENCE || 5;
+const SERVER_TIMEOUT_S = LONG_SILENCE ? null : 3;
+const BODY_MAX = 1048576;
+const SHOP = 'https://shop.example';
+const NS_PER_MS = 1000000n;
+
+const SETTINGS = { HEARTBEAT_SECONDS: LONG_SILENCE ? 15 : 1, DISCONNECT_GRACE_SECONDS: 0, MAX_BODY_BYTES: BODY_MAX, CORS_ORIGIN: SHOP,
+  IDLE_TIMEOUT_MS: 600000, FIRST_BYTE_TIMEOUT_MS: 600000 };
+
+const within = (promise, ms) => Promise.race([promise, new Promise((resolve) => { setTimeout(resolve, ms, null).unref(); })]);
+const padded = (message, bytes) => {
+  const empty = JSON.stringify({ message, pad: '' }).length;
+  return { message, pad: 'x'.repeat(bytes - empty) };
+};
+
+let mock;
+before(async () => { mock = await startMock(); });
+after(async () => { await mock?.stop(); });
+
+describe('the matrix', { concurrency: 5 }, () => {
+  for (const server of servers) describe(`${server.name} at ${server.below}/`, { concurrency: true }, () => checks(server));
+});
+
+function checks(server) {
+  const id = `${server.name}${server.below}`.replaceAll(/[^a-z]/gi, '');
+  let site;
+  before(async () => {
+    site = await openSite({ mock, settings: { ...SETTINGS, ...server.settings } });
+    try {
+      if (server.serve) await site.startParley();
+      await site.startServer((port) => server.command(site, port, SERVER_TIMEOUT_S), server.below);
+    } catch (error) {
+      await site.close().catch(() => {});
+      throw error;
+    }
+  });
+  after(async () => { await site?.close(); });
+
+  test('a conversation', async () => {
+    const first = await site.post('/api/chat', { message: `${id} one mock:deltas=2` });
+    assert.equal(first.json?.response, 'w0 w1 ', first.text);
+    const second = await site.post('/api/chat', { message: `${id} two mock:`, conversation_id: first.json.conversation_id });
+    assert.equal(second.json?.conversation_id, first.json.conversation_id, second.text);
+    assert.deepEqual(mock.calls(`${id} two`)[0].messages.filter((m) => m.role !== 'system').map((m) => m.role), ['user', 'assistant', 'user']);
+    assert.match(second.headers['x-request-id'], /./);
+  });
+
+  if (server.streams) test('each delta arrives before the next one is sent', () => streams(site, id));
+  else test(`answers are held back (${server.why})`, () => isHeldBack(site, id));
+
+  test('long-polling gets the answer as it grows', () => polls(site, id));
+  test('another request stops an answer', () => stops(site, id));
+  if (server.notices) test(`a client that hangs up is noticed ${server.notices}`, () => hangUp(site, id, server.notices));
+
+  test(`${SILENCE_S} seconds of a silent provider are survived`, async () => {
+    const stream = await site.stream('/api/chat/stream', { message: `${id} mock:deltas=2,delay=${SILENCE_S * 1000}` }, { timeout: (SILENCE_S + 20) * 1000 });
+    await stream.ended;
+    assert.equal(stream.closed, 'end', stream.raw);
+    assert.equal(stream.text, 'w0 w1 ');
+    assert.equal(stream.frames.at(-1)?.data, '[DONE]', stream.raw);
+    assert.ok(stream.comments.length > 0, 'there was no heartbeat');
+  });
+
+  const { bodyMax = BODY_MAX } = server;
+  test(`a body of ${bodyMax / 1024} KB comes through, one of half more is refused`, () => bodies(site, id, bodyMax, server.cutsOff));
+
+  test('methods: DELETE, PUT and OPTIONS reach the program, HEAD has no body', () => methods(site));
+  test('the page and its files are found', () => page(site, server.below));
+  test('the Authorization header arrives', () => authorization(site));
+}
+
+/* Ordered by the gate; that a piece came late is said, not judged. */
+async function streams(site, id) {
+  const gate = openGate(mock, `${id} gated`);
+  gate.send('piece0 ');
+  const stream = await site.stream('/api/chat/stream', { message: `${id} gated` });
+  const late = [];
+  for (let i = 0; i < 6; i++) {
+    const sent = process.hrtime.bigint();
+    if (i > 0) gate.send(`piece${i} `);
+    await stream.until((s) => s.text.includes(`piece${i} `), 8000);
+    late.push(Number(stream.deltas.at(-1).at - sent) / 1e6);
+  }
+  gate.finish();
+  await stream.ended;
+  assert.equal(stream.text, 'piece0 piece1 piece2 piece3 piece4 piece5 ');
+  assert.equal(stream.frames.at(-1).data, '[DONE]');
+  if (process.env.PARLEY_TEST_TIMES) console.log(`${id}: deltas after ${late.slice(1).map((ms) => ms.toFixed(1)).join(', ')} ms`);
+}
+
+async function isHeldBack(site, id) {
+  const gate = openGate(mock, `${id} held`);
+  gate.send('piece0 ');
+  const asked = site.stream('/api/chat/stream', { message: `${id} held` });
+  await mock.waitCall(`${id} held`, 10000);
+  assert.equal(await within(asked, 2500), null, 'the head arrived: this server streams after all');
+  gate.finish();
+  const stream = await asked;
+  await stream.ended;
+  assert.equal(stream.text, 'piece0 ');
+}
+
+/* The id of the answer to the question that contains `words`. */
+async function answerId(site, words) {
+  await mock.waitCall(words, 10000);
+  const [row] = site.sql(`SELECT a.public_id AS id FROM messages q JOIN messages a ON a.conversation_id = q.conversation_id
+    WHERE q.role = 'user' AND a.role = 'assistant' AND q.content LIKE '%${words}%'`);
+  return row.id;
+}
+
+/* A request that waits for its whole answer while others read it; 202 is the one that says the id at once. */
+function ask(site, words) {
+  const reply = site.post('/api/chat', { message: words, deliver: 'poll' });
+  reply.catch(() => {});
+  return { reply, id: async () => {
+    const early = await within(reply, 50);
+    return early?.status === 202 ? early.json.message_id : answerId(site, words);
+  } };
+}
+
+async function polls(site, id) {
+  const gate = openGate(mock, `${id} polled`);
+  const asked = ask(site, `${id} polled`);
+  const message = await asked.id();
+  let after = 0;
+  for (const piece of ['first ', 'second ']) {
+    gate.send(piece);
+    const got = await site.get(`/api/messages/${message}?after=${after}&wait=10`);
+    assert.equal(got.json?.content, piece, got.text);
+    assert.equal(got.json.done, false, got.text);
+    after = got.json.next;
+  }
+  gate.finish();
+  await asked.reply;
+  const last = await site.get(`/api/messages/${message}?after=0&wait=10`);
+  assert.equal(last.json?.content, 'first second ', last.text);
+  assert.equal(last.json.done, true, last.text);
+}
+
+async function stops(site, id) {
+  const asked = ask(site, `${id} stopped mock:deltas=3,hang=1`);
+  const message = await asked.id();
+  const [call] = mock.calls(`${id} stopped`);
+  const reply = await site.post('/api/chat/stop', { message_id: message });
+  assert.equal(reply.status, 200, reply.text);
+  assert.ok(await within(call.left, 8000), 'the provider still holds its connection');
+  await asked.reply;
+}
+
+async function hangUp(site, id, notices) {
+  const stream = await site.stream('/api/chat/stream', { message: `${id} left mock:deltas=3,hang=1` });
+  await stream.until((s) => s.deltas.length === 1);
+  const [call] = mock.calls(`${id} left`);
+  const gone = process.hrtime.bigint();
+  stream.abort();
+  /* At once: nothing is written meanwhile. Otherwise Caddy needs four or five writes, one a heartbeat. */
+  const limit = notices === 'at once' ? SETTINGS.HEARTBEAT_SECONDS * 1000 + 1500 : SETTINGS.HEARTBEAT_SECONDS * 8000;
+  assert.ok(await within(call.left, limit), `the provider still holds its connection after ${limit} ms`);
+  if (process.env.PARLEY_TEST_TIMES) console.log(`${id}: noticed after ${(call.leftAt - gone) / NS_PER_MS} ms`);
+}
+
+async function bodies(site, id, most, cutsOff) {
+  const large = await site.post('/api/chat', padded(`${id} large mock:deltas=1`, most));
+  assert.equal(large.json?.response, 'w0 ', `${large.status} ${large.text}`);
+  const tooLarge = await site.post('/api/chat', padded(`${id} toolarge mock:`, most * 1.5)).catch((error) => error);
+  assert.equal(mock.calls(`${id} toolarge`).length, 0);
+  if (cutsOff && tooLarge instanceof Error) return;
+  assert.equal(tooLarge.status, 413, tooLarge.text ?? tooLarge.message);
+  assert.match(tooLarge.json?.code, /./, tooLarge.text);
+}
+
+async function methods(site) {
+  for (const [method, where] of [['PUT', '/api/chat'], ['PATCH', '/api/chat'], ['DELETE', '/api/health']]) {
+    const reply = await site.request(where, { method });
+    assert.equal(reply.status, 405, `${method}: ${reply.text}`);
+    assert.match(reply.headers.allow, /OPTIONS/);
+    assert.equal(reply.json?.code, 'method_not_allowed', reply.text);
+  }
+  const preflight = await site.request('/api/chat', { method: 'OPTIONS',
+    headers: { Origin: SHOP, 'Access-Control-Request-Method': 'POST', 'Access-Control-Request-Headers': 'content-type' } });
+  assert.equal(preflight.status, 204, preflight.text);
+  assert.equal(preflight.headers['access-control-allow-origin'], SHOP);
+  assert.match(preflight.headers['access-control-allow-methods'], /POST/);
+  const head = await site.request('/api/health', { method: 'HEAD' });
+  assert.equal(head.status, 200);
+  assert.equal(head.text, '');
+  const unknown = await site.request('/api/health', { method: 'PROPFIND' });
+  assert.ok([405, 501].includes(unknown.status), `PROPFIND: ${unknown.status}`);
+}
+
+async function page(site, below) {
+  const root = await site.get('/');
+  assert.equal(root.status, 200, root.text);
+  assert.match(root.headers['content-type'], /^text\/html/);
+  const files = [...root.text.matchAll(/(?:src|href)="(assets\/[^"]+)"/g)].map(([, file]) => file);
+  assert.ok(files.length > 0, 'the page names no files');
+  for (const file of files) {
+    const got = await site.get(`/${file}`);
+    assert.equal(got.status, 200, file);
+    assert.doesNotMatch(got.headers['content-type'], /^text\/html/, file);
+  }
+  if (below) {
+    const bare = await site.get('');
+    assert.ok([301, 302, 308].includes(bare.status), `without a slash: ${bare.status}`);
+    assert.equal(new URL(bare.headers.location, site.url).pathname, `${below}/`);
+  }
+  const nothing = await site.get('/api/nothing?-x+y');
+  assert.equal(nothing.status, 404);
+  assert.equal(nothing.json?.code, 'unknown_path', nothing.text);
+  for (const name of ['/.env', '/../.env', '/parley.env', '/.htaccess', '/parley.db', '/../parley/.env']) {
+    assert.doesNotMatch((await site.get(name)).text, /OPENAI|SQLite|Rewrite/, name);
+  }
+}
+
+/* Seen by what the program makes of a key that nobody has. */
+async function authorization(site) {
+  const without = await site.get('/api/whoami');
+  const wrong = await site.get('/api/whoami', { headers: { Authorization: 'Bearer parley_nobody_has_this_key' } });
+  if (without.status === 404) {
+    assert.equal(without.json?.code, 'unknown_path', without.text);
+    return;
+  }
+  assert.equal(without.status, 200, without.text);
+  assert.equal(wrong.status, 401, `the header did not arrive: ${wrong.text}`);
+}

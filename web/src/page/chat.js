@@ -1,0 +1,262 @@
+/*
+ * chat: the open conversation. Sends, shows, stops, repeats; picks up an answer that was still running when the page was
+ * left; keeps other tabs with the same conversation in step.
+ */
+import { followAnswer } from '../answer.js';
+import { makeMessageId } from '../client.js';
+import { h, icon } from '../dom.js';
+import { errorText } from '../errors.js';
+import { t } from '../i18n.js';
+import { createAnswer, createQuestion } from './message.js';
+import { prefs, tab } from './prefs.js';
+
+const SPOKEN_MAX = 1200;
+const byteLength = (text) => new TextEncoder().encode(text).length;
+
+/**
+ * `parts`: {client, log, composer, scroll, markdown, speak, link, name(), choice(), readAloud}.
+ * `on`: {conversation(id), settled(), trouble(), demo(isDemo)}.
+ */
+export function createChat(parts, on) {
+  const { client, log, composer, scroll } = parts;
+  let conversation = null;
+  let run = null;
+  let shown = 0; // grows with each change of what is on the screen, so that late replies find out they are late
+  let known = ''; // what the last load or answer showed: message ids and states
+  const channel = 'BroadcastChannel' in window ? new BroadcastChannel(`parley:${client.base}`) : null;
+
+  function remember(id) {
+    if (id === conversation) return;
+    conversation = id;
+    tab.set('conversation', id);
+    prefs.set('conversation', id);
+    on.conversation(id);
+  }
+
+  function greet() {
+    log.replaceChildren(h('div', { class: 'greeting' }, h('div', { class: 'mark' }, icon('chat')),
+      h('h2', {}, t('greeting')), h('p', {}, t('greeting_more', { name: parts.name() }))));
+  }
+
+  function add(view) {
+    log.querySelector('.greeting')?.remove();
+    log.append(view.node);
+    return view;
+  }
+
+  const makeAnswer = () => add(createAnswer({ markdown: parts.markdown(), speak: parts.speak, name: parts.name(), onGrown: () => {} }));
+
+  function actionsFor(messageId, answer, question) {
+    return {
+      readAloud: parts.readAloud,
+      rate: messageId ? (rating) => client.rate(messageId, rating) : null,
+      regenerate: question !== null ? () => again(answer, question) : null,
+      proceed: messageId ? () => proceed(answer, messageId, question) : null,
+    };
+  }
+
+  /** Follow an answer to its end and show what becomes of it. `question`: {text, pictures} for another try. */
+  async function follow(answer, source, question) {
+    const turn = shown;
+    let settled = null;
+    composer.setRunning(true);
+    parts.speak(t('answer_begins', { name: parts.name() }));
+    run = followAnswer(client, source, parts.link, {
+      start(ids) {
+        if (turn !== shown) return;
+        if (ids.conversation_id) remember(ids.conversation_id);
+        if (source.body && question)
+          channel?.postMessage({ type: 'asked', conversation, messageId: ids.message_id, text: question.text });
+      },
+      text: (piece) => answer.push(piece),
+      waiting: (isWaiting) => answer.setWaiting(isWaiting),
+    });
+    const mine = run;
+    try {
+      settled = await mine.done;
+    } catch (error) {
+      settled = { failed: error };
+    }
+    if (run === mine) run = null;
+    if (turn !== shown) return;
+    composer.setRunning(false);
+    conclude(answer, settled, mine.messageId, source, question);
+    on.settled();
+  }
+
+  function conclude(answer, last, messageId, source, question) {
+    const failure = last.failed ?? (last.error ? last : null);
+    if (!failure) {
+      answer.end(last, actionsFor(messageId, answer, question));
+      if (last.provider) on.demo(last.provider === 'demo');
+      parts.speak(answer.text.trim().slice(0, SPOKEN_MAX) || t('answer_over'));
+      return;
+    }
+    if (failure.code === 'aborted' || (failure.code === 'interrupted' && answer.text)) {
+      const reason = failure.code === 'aborted' ? 'stopped' : 'interrupted';
+      answer.end({ finish_reason: reason }, actionsFor(messageId, answer, question));
+      return;
+    }
+    if (failure.code === 'unknown_conversation' && source.body?.conversation_id) {
+      // It expired, or was deleted elsewhere: the question still deserves an answer.
+      remember(null);
+      answer.remove();
+      follow(makeAnswer(), { ...source, body: { ...source.body, conversation_id: undefined } }, question);
+      return;
+    }
+    if (failure.absent && source.streamOnly && question) {
+      // This server can neither regenerate nor continue: ask once more.
+      answer.remove();
+      follow(makeAnswer(), askSource(question), question);
+      return;
+    }
+    const text = errorText(failure);
+    answer.fail(text, question || source.messageId ? () => retry(answer, source, failure, question) : null);
+    parts.speak(text);
+    on.trouble();
+  }
+
+  function retry(answer, source, failure, question) {
+    if (run) return;
+    answer.remove();
+    // Not accepted yet: the same client_message_id, so that a question that did arrive is not asked twice.
+    if (source.body && !failure.done) follow(makeAnswer(), source, question);
+    else if (source.messageId && !failure.done) follow(makeAnswer(), { messageId: source.messageId, after: 0 }, question);
+    else again(null, question);
+    composer.focus();
+  }
+
+  const askSource = (question) => ({
+    path: 'api/chat/stream',
+    body: {
+      message: question.text,
+      conversation_id: conversation ?? undefined,
+      client_message_id: makeMessageId(),
+      ...(question.pictures.length ? { attachments: question.pictures.map((url) => ({ type: 'image', data_url: url })) } : {}),
+      ...parts.choice(),
+    },
+  });
+
+  /** Another answer to the last question. */
+  function again(answer, question) {
+    if (run) return;
+    answer?.remove();
+    const view = makeAnswer();
+    composer.focus();
+    follow(view, conversation
+      ? { path: `api/conversations/${encodeURIComponent(conversation)}/regenerate`, body: { ...parts.choice() }, streamOnly: true }
+      : askSource(question), question);
+  }
+
+  /** Let the model go on where it was interrupted. */
+  function proceed(answer, messageId, question) {
+    if (run) return;
+    answer.node.querySelector('.notice')?.remove();
+    follow(makeAnswer(), { path: `api/messages/${encodeURIComponent(messageId)}/continue`, body: {}, streamOnly: true }, question);
+  }
+
+  function send(text, pictures = []) {
+    if (run) return false;
+    const question = { text, pictures };
+    add(createQuestion(text, { pictures }));
+    const answer = makeAnswer();
+    scroll.toEnd();
+    follow(answer, askSource(question), question);
+    return true;
+  }
+
+  const digest = (messages) => messages.map((message) => `${message.id ?? message.message_id}:${message.status ?? ''}`).join();
+
+  function showMessages(messages) {
+    log.replaceChildren();
+    let question = null;
+    messages.forEach((message, i) => {
+      const text = String(message.content ?? '');
+      if (message.role === 'user') {
+        question = { text, pictures: [] };
+        add(createQuestion(text, { pictures: (message.attachments ?? []).map((one) => one.data_url).filter(Boolean) }));
+        return;
+      }
+      if (message.role !== 'assistant') return;
+      const answer = makeAnswer();
+      const id = message.id ?? message.message_id;
+      answer.push(text);
+      if (message.status === 'streaming' && i === messages.length - 1)
+        follow(answer, { messageId: id, after: byteLength(text) }, question);
+      else if (message.status === 'failed') answer.fail(t('error_failed'), i === messages.length - 1 ? () => retry(answer, {}, { done: true }, question) : null);
+      else {
+        const reason = ['stopped', 'interrupted'].includes(message.status) ? message.status : message.finish_reason;
+        answer.end({ ...message, finish_reason: reason }, actionsFor(id, answer, question));
+      }
+    });
+    if (!messages.length) greet();
+    scroll.toEnd();
+  }
+
+  /** Show a conversation from the server. Resolves to false when it is not there (any more). */
+  async function load(id, { quiet = false } = {}) {
+    const turn = quiet ? shown : leave();
+    try {
+      const reply = await client.conversation(id);
+      if (turn !== shown || run) return true;
+      const messages = reply.messages ?? [];
+      if (quiet && digest(messages) === known) return true;
+      known = digest(messages);
+      shown += 1;
+      remember(id);
+      showMessages(messages);
+      return true;
+    } catch (error) {
+      if (turn !== shown || quiet) return true;
+      if (error.status === 404 || error.status === 400) return false;
+      log.replaceChildren(h('div', { class: 'notice error' }, icon('alert'), h('span', {}, errorText(error)),
+        h('button', { type: 'button', class: 'small-button', onclick: () => load(id) }, t('retry'))));
+      on.trouble();
+      return true;
+    }
+  }
+
+  /** Stop looking at what is on the screen; the server finishes by itself. */
+  function leave() {
+    shown += 1;
+    known = '';
+    run?.leave();
+    run = null;
+    composer.setRunning(false);
+    return shown;
+  }
+
+  function start() {
+    leave();
+    remember(null);
+    greet();
+    composer.focus();
+  }
+
+  channel?.addEventListener('message', ({ data }) => {
+    if (data.type === 'asked' && data.conversation === conversation && conversation && !run) {
+      add(createQuestion(data.text));
+      follow(makeAnswer(), { messageId: data.messageId, after: 0 }, { text: data.text, pictures: [] });
+      scroll.toEnd();
+    }
+    if (data.type === 'removed' && data.conversation === conversation && conversation) start();
+  });
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden && conversation && !run && known) load(conversation, { quiet: true });
+  });
+
+  return {
+    send,
+    load,
+    start,
+    greet,
+    stop: () => run?.stop(),
+    conversation: () => conversation,
+    tellRemoved: (id) => channel?.postMessage({ type: 'removed', conversation: id }),
+    /** Open what this tab, or else this browser, had open last. */
+    async restore() {
+      const id = tab.get('conversation') ?? prefs.get('conversation');
+      if (!id || !(await load(id))) start();
+    },
+  };
+}

@@ -1,0 +1,415 @@
+/*
+ * panel: the widget once it is open. Builds the panel into the loader's element, keeps the visitor's session for this
+ * site, talks by the session contract (sessionId) and shows answers as they grow.
+ */
+import { followAnswer } from '../answer.js';
+import { createClient, makeMessageId } from '../client.js';
+import { h, icon, iconButton } from '../dom.js';
+import { errorText } from '../errors.js';
+import { createGrowing } from '../growing.js';
+import { direction, t, useLanguage } from '../i18n.js';
+import { createLiteMarkdown } from './lite.js';
+import style from './panel.css';
+
+const SPOKEN_MAX = 800;
+const NEAR = 50;
+const byteLength = (text) => new TextEncoder().encode(text).length;
+
+/** The session's place in this site's storage; one per server, so that two widgets would not meet. */
+function createMemory(base) {
+  const key = `parley.session:${base}`;
+  const attempt = (action) => {
+    try {
+      return action();
+    } catch {
+      return null; // storage forbidden: the chat lasts as long as the page
+    }
+  };
+  let session = attempt(() => localStorage.getItem(key));
+  return {
+    get: () => session,
+    set(id) {
+      session = id;
+      attempt(() => (id ? localStorage.setItem(key, id) : localStorage.removeItem(key)));
+    },
+  };
+}
+
+/** A browser hides why a call to another site failed. Find out, and tell the site's owner in the console. */
+async function explainRefusal(base) {
+  if (new URL(base).origin === window.location.origin) return;
+  try {
+    await fetch(new URL('api/health', base), { mode: 'no-cors', credentials: 'omit' });
+    console.error(`Parley: ${base} answers, but does not let this page read it. Add ${window.location.origin} to CORS_ORIGIN in the configuration of Parley.`);
+  } catch {
+    console.error(`Parley: ${base} cannot be reached from this page: it is down, or this site's Content-Security-Policy does not list it in connect-src.`);
+  }
+}
+
+/** The panel's nodes. */
+function buildPanel(data) {
+  const title = data.title || t('widget_title');
+  const nodes = {
+    messages: h('div', { class: 'chat-messages', id: 'chatMessages', role: 'log', 'aria-live': 'off', tabindex: 0, 'aria-label': t('messages') }),
+    field: h('textarea', { id: 'chatInput', rows: 1, dir: 'auto', enterkeyhint: 'send', autocomplete: 'off', placeholder: t('type_message'), 'aria-label': t('type_message') }),
+    send: h('button', { type: 'button', class: 'send-button', 'aria-label': t('send'), title: t('send'), disabled: true }, icon('send')),
+    stop: h('button', { type: 'button', class: 'stop-button', 'aria-label': t('stop'), title: t('stop'), hidden: true }, icon('stop')),
+    foot: h('div', { class: 'chat-foot' }, t('widget_powered')),
+    speaker: h('div', { class: 'hidden-text', role: 'status' }),
+    newText: h('button', { type: 'button', class: 'new-text', hidden: true }, t('new_text')),
+    more: iconButton('more', t('widget_menu'), null, { 'aria-expanded': 'false' }),
+    close: iconButton('close', t('widget_close')),
+    fresh: h('button', { type: 'button' }, t('new_chat')),
+    erase: h('button', { type: 'button', class: 'danger' }, t('widget_erase')),
+  };
+  nodes.menu = h('div', { class: 'chat-menu', hidden: true }, nodes.fresh, nodes.erase);
+  nodes.panel = h('section', { class: 'chat-panel', id: 'chatPanel', role: 'dialog', 'aria-label': title, hidden: true },
+    h('div', { class: 'chat-header' }, h('h3', { dir: 'auto', 'aria-level': 2 }, title), nodes.more, nodes.close),
+    nodes.menu, nodes.messages, nodes.newText,
+    h('div', { class: 'chat-input-area' }, nodes.field, nodes.stop, nodes.send),
+    nodes.foot, nodes.speaker);
+  return nodes;
+}
+
+/** Follow the end of the messages until the reader scrolls up. */
+function followEnd(area, button) {
+  let following = true;
+  let lastTop = 0;
+  const distance = () => area.scrollHeight - area.clientHeight - area.scrollTop;
+  const toEnd = () => {
+    following = true;
+    area.scrollTop = area.scrollHeight;
+    lastTop = area.scrollTop;
+    button.hidden = true;
+  };
+  area.addEventListener('scroll', () => {
+    if (distance() < NEAR) following = true;
+    else if (area.scrollTop < lastTop - 2) following = false;
+    lastTop = area.scrollTop;
+    if (following) button.hidden = true;
+  }, { passive: true });
+  button.addEventListener('click', toEnd);
+  return {
+    toEnd,
+    grown() {
+      if (following) toEnd();
+      else button.hidden = distance() < NEAR;
+    },
+  };
+}
+
+/** The menu: opens below its button, closes on Escape, on a choice, and when the focus leaves it. */
+function wireMenu({ more, menu }) {
+  const set = (isOpen) => {
+    menu.hidden = !isOpen;
+    more.setAttribute('aria-expanded', String(isOpen));
+    if (isOpen) menu.firstChild.focus();
+  };
+  more.addEventListener('click', () => set(menu.hidden));
+  menu.addEventListener('click', () => set(false));
+  menu.addEventListener('focusout', (event) => {
+    if (!menu.contains(event.relatedTarget) && event.relatedTarget !== more) set(false);
+  });
+  menu.addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape') return;
+    event.stopPropagation();
+    set(false);
+    more.focus();
+  });
+}
+
+/** On a phone the panel fills the window: the keyboard must not cover it, and the focus must not leave it. */
+function fitPhone(area, panel) {
+  const full = matchMedia('(max-width: 480px)');
+  const view = window.visualViewport;
+  const fit = () => {
+    area.style.setProperty('--view-height', `${view.height}px`);
+    area.style.setProperty('--view-top', `${view.offsetTop}px`);
+  };
+  view?.addEventListener('resize', fit);
+  view?.addEventListener('scroll', fit);
+  if (view) fit();
+  panel.addEventListener('keydown', (event) => {
+    if (event.key !== 'Tab' || !full.matches) return;
+    const stops = [...panel.querySelectorAll('button, textarea, a[href], [tabindex="0"]')].filter((node) => !node.disabled && node.offsetParent);
+    const end = event.shiftKey ? stops[0] : stops.at(-1);
+    if (panel.getRootNode().activeElement !== end) return;
+    event.preventDefault();
+    (event.shiftKey ? stops.at(-1) : stops[0]).focus();
+  });
+  return () => {
+    view?.removeEventListener('resize', fit);
+    view?.removeEventListener('scroll', fit);
+  };
+}
+
+function mount({ base, data, area, language, emit, addStyle, texts, close, isOpen, context, unread }) {
+  useLanguage(texts ? language : 'en', texts ?? {});
+  area.dir = direction();
+  addStyle(style);
+
+  const nodes = buildPanel(data);
+  const { panel, messages, field, send, stop, foot, speaker } = nodes;
+  const client = createClient({ base, credentials: 'omit' });
+  const memory = createMemory(base);
+  const markdown = createLiteMarkdown({ allowRemoteImages: data.images === 'on' });
+  const end = followEnd(messages, nodes.newText);
+  const link = { buffered: false, poll: false };
+  let limit = 1000;
+  let run = null;
+  let turn = 0;
+  let started = false;
+  let speakTimer;
+
+  function speak(text) {
+    clearTimeout(speakTimer);
+    speaker.textContent = '';
+    speakTimer = setTimeout(() => { speaker.textContent = text; }, 60);
+  }
+
+  function refresh() {
+    const length = [...field.value.trim()].length;
+    const over = length > limit;
+    field.style.height = 'auto';
+    field.style.height = `${Math.min(field.scrollHeight + 2, 130)}px`;
+    send.disabled = length === 0 || over;
+    send.hidden = Boolean(run);
+    stop.hidden = !run;
+    foot.textContent = length > limit * 0.8 ? t('characters', { used: length, limit }) : t('widget_powered');
+    foot.className = over ? 'chat-foot over' : 'chat-foot';
+  }
+
+  function add(role, ...children) {
+    const said = h('span', { class: 'hidden-text' }, t(role === 'user' ? 'you_said' : 'assistant_said', { name: data.title || t('widget_title') }));
+    const node = h('div', { class: `message ${role}`, ...(role === 'user' ? { dir: 'auto' } : {}) }, said, ...children);
+    messages.append(node);
+    end.grown();
+    return node;
+  }
+
+  function addBot() {
+    const text = h('div', { class: 'text' });
+    const dots = h('div', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i'));
+    const node = add('bot', text, dots);
+    const growing = createGrowing(text, markdown, {
+      onGrown: end.grown,
+      decorate: (made) => made.forEach((one) => (one.matches?.('pre') ? [one] : one.querySelectorAll?.('pre') ?? []).forEach((pre) => { pre.tabIndex = 0; })),
+    });
+    return {
+      node,
+      push: growing.push,
+      text: () => growing.text.trim(),
+      note: (words) => node.append(h('div', { class: 'note' }, words)),
+      over() {
+        dots.remove();
+        growing.finish();
+        if (!growing.text) text.remove();
+      },
+    };
+  }
+
+  function problem(error, bot, retry) {
+    const text = errorText(error);
+    bot.node.classList.toggle('error', !bot.text());
+    bot.node.append(h('div', {}, text),
+      retry ? h('button', { type: 'button', class: 'again', onclick: () => { bot.node.remove(); retry(); field.focus(); } }, t('retry')) : '');
+    speak(text);
+    emit('error', error);
+    if (error.code === 'network') explainRefusal(base);
+    end.grown();
+  }
+
+  function greet() {
+    const bot = addBot();
+    bot.push(data.greeting || t('widget_greeting'));
+    bot.over();
+  }
+
+  async function session() {
+    if (!memory.get()) memory.set((await client.createSession()).sessionId);
+    return memory.get();
+  }
+
+  async function follow(bot, source, retry) {
+    const mine = turn;
+    run = followAnswer(client, source, link, { text: bot.push });
+    refresh();
+    speak(t('answer_begins', { name: data.title || t('widget_title') }));
+    let last;
+    try {
+      last = await run.done;
+    } catch (error) {
+      last = { failed: error };
+    }
+    if (mine !== turn) return null;
+    run = null;
+    bot.over();
+    refresh();
+    const failure = last.failed ?? (last.error ? last : null);
+    if (failure?.code === 'unknown_session') return failure;
+    if (failure && failure.code !== 'aborted') problem(failure, bot, retry);
+    else {
+      if (last.finish_reason === 'stopped' || failure) bot.note(t('stopped'));
+      if (last.finish_reason === 'length') bot.note(t('cut_by_length'));
+      if (last.finish_reason === 'interrupted') bot.note(t('interrupted'));
+      speak(bot.text().slice(0, SPOKEN_MAX) || t('answer_over'));
+      emit('message', { role: 'bot', text: bot.text() });
+      if (!isOpen()) unread();
+    }
+    end.grown();
+    return null;
+  }
+
+  async function ask(message, clientMessageId, isSecond) {
+    const mine = turn;
+    const bot = addBot();
+    const retry = () => ask(message, clientMessageId);
+    run = { stop() {}, leave() {} }; // a session is being made: nothing to stop yet
+    refresh();
+    end.toEnd();
+    try {
+      const values = context();
+      const body = { sessionId: await session(), message, client_message_id: clientMessageId };
+      if (Object.keys(values).length) body.user_context = values;
+      if (mine !== turn) return;
+      const expired = await follow(bot, { path: 'api/chat', body }, retry);
+      if (!expired) return;
+      // The session expired while the visitor was away: the question goes into a new one.
+      memory.set(null);
+      bot.node.remove();
+      if (isSecond) problem(expired, addBot(), retry);
+      else await ask(message, clientMessageId, true);
+    } catch (error) {
+      if (mine !== turn) return;
+      run = null;
+      bot.over();
+      refresh();
+      problem(error, bot, retry);
+    }
+  }
+
+  function submit(text) {
+    const message = text.trim();
+    if (!message || run || [...message].length > limit) return false;
+    add('user', message);
+    emit('message', { role: 'user', text: message });
+    ask(message, makeMessageId());
+    return true;
+  }
+
+  /** What this visitor said and read before, from the server. */
+  async function restore() {
+    const id = memory.get();
+    if (!id) return false;
+    const mine = turn;
+    let reply;
+    try {
+      reply = await client.conversation(id);
+    } catch (error) {
+      if (error.status === 404 && !error.absent) memory.set(null);
+      if (error.code === 'network') problem(error, addBot(), null);
+      return error.code === 'network';
+    }
+    if (mine !== turn || run || !reply.messages?.length) return false;
+    for (const message of reply.messages) {
+      if (message.role === 'user') add('user', message.content);
+      else if (message.role === 'assistant') {
+        const bot = addBot();
+        bot.push(String(message.content ?? ''));
+        if (message.status === 'streaming') follow(bot, { messageId: message.id ?? message.message_id, after: byteLength(message.content ?? '') }, null);
+        else bot.over();
+      }
+    }
+    end.toEnd();
+    return true;
+  }
+
+  function clear() {
+    turn += 1;
+    run?.leave();
+    run = null;
+    memory.set(null);
+    messages.replaceChildren();
+    refresh();
+  }
+
+  async function begin() {
+    if (started) return;
+    started = true;
+    client.config().then((config) => {
+      if (Number.isInteger(config.max_message_length)) limit = config.max_message_length;
+      link.poll = config.features?.poll === true;
+      if (config.demo === true) speak(t('demo'));
+      refresh();
+    }, () => {});
+    if (!(await restore()) && !messages.childElementCount) greet();
+  }
+
+  async function erase() {
+    // The browser's own question: short, translated, and no style of ours or the site's can hide it.
+    if (!window.confirm(t('widget_erase_sure'))) return;
+    try {
+      if (memory.get()) await client.eraseSession(memory.get());
+    } catch (error) {
+      if (error.status !== 404) {
+        problem(error, addBot(), null);
+        return;
+      }
+    }
+    clear();
+    const bot = addBot();
+    bot.push(t('widget_erased'));
+    bot.over();
+    speak(t('widget_erased'));
+    field.focus();
+  }
+
+  nodes.fresh.addEventListener('click', () => {
+    clear();
+    greet();
+    field.focus();
+  });
+  nodes.erase.addEventListener('click', erase);
+  nodes.close.addEventListener('click', close);
+  send.addEventListener('click', () => { if (submit(field.value)) { field.value = ''; refresh(); field.focus(); } });
+  stop.addEventListener('click', () => { run?.stop(); field.focus(); });
+  field.addEventListener('input', refresh);
+  field.addEventListener('keydown', (event) => {
+    if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    event.preventDefault();
+    send.click();
+  });
+  panel.addEventListener('keydown', (event) => {
+    // What is typed here is none of the site's keyboard shortcuts.
+    event.stopPropagation();
+    if (event.key === 'Escape') close();
+  });
+  wireMenu(nodes);
+  const unfit = fitPhone(area, panel);
+  area.prepend(panel);
+
+  return {
+    show(takeFocus) {
+      panel.hidden = false;
+      begin();
+      end.toEnd();
+      refresh();
+      if (takeFocus) field.focus();
+    },
+    hide() {
+      panel.hidden = true;
+    },
+    async send(text) {
+      await begin();
+      submit(text);
+    },
+    destroy() {
+      turn += 1;
+      run?.leave();
+      unfit();
+      panel.remove();
+    },
+  };
+}
+
+window[Symbol.for('parley.panel')] = mount;
