@@ -77,7 +77,6 @@ BROWSER_TESTS := $(sort $(wildcard tests/browser/*.test.mjs))
 .PHONY: all help deps run test test-unit test-system test-browser test-asan test-tsan unit-programs \
         style format docs web bench install clean
 .DELETE_ON_ERROR:
-.SECONDARY:
 
 all: $(OUT)/parley
 
@@ -192,7 +191,7 @@ NODE_TEST := PARLEY=$(abspath $(PARLEY)) node --test --test-reporter=tap
 test-system: all
 	@$(NODE_TEST) $(SYSTEM_TESTS)
 
-test-browser: all
+test-browser: all node_modules/.package-lock.json
 	@$(NODE_TEST) $(BROWSER_TESTS)
 
 style: all

@@ -26,7 +26,8 @@ NODE_LEAST=18
 has_package()
 {
     state=$(dpkg-query -W -f='${db:Status-Status} ' "$1" 2>/dev/null) || return 1
-    case "$state" in *installed*) return 0 ;; *) return 1 ;; esac
+    # "not-installed" is what a package is that another one has mentioned.
+    case " $state" in *" installed "*) return 0 ;; *) return 1 ;; esac
 }
 
 # A program or file that came from elsewhere than Debian's package is as good.

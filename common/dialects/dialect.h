@@ -22,10 +22,10 @@ struct dialect_limits {
 };
 
 struct dialect {
-    const char *
-        name; /* stored with the conversation: "support" (000, 001), "user" (002), "session" (003) */
-    bool
-        stream_by_default; /* what happens without "stream" and without an Accept that asks for SSE */
+    /* Stored with the conversation: "support" (000, 001), "user" (002), "session" (003). */
+    const char *name;
+    /* What happens without "stream" and without an Accept that asks for SSE. */
+    bool stream_by_default;
 
     /*
      * Read the body into `out` (zeroed by the caller, freed by the caller also on failure; `stream` is
@@ -51,10 +51,10 @@ struct dialect {
 extern const struct dialect dialect_support; /* 000 and 001 */
 extern const struct dialect dialect_user;    /* 002 */
 extern const struct dialect dialect_session; /* 003 */
-extern const struct dialect
-    dialect_simple; /* 002's /api/chat/simple: user's parse, its own reply */
+extern const struct dialect dialect_simple;  /* 002's /api/chat/simple: one JSON reply */
 
-/* The dialect of a POST /api/chat body; RESULT_INVALID ambiguous_contract for sessionId and user_id both. */
+/* The dialect of a POST /api/chat body, by the fields it has (null counts as absent). RESULT_INVALID
+ * ambiguous_contract for sessionId and user_id both, invalid_json when it is no object. */
 enum result dialect_choose(struct json_object *body, const struct dialect **out,
                            struct fault *fault);
 

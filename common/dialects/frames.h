@@ -7,9 +7,9 @@
 
 #include "common/dialects/dialect.h"
 
-/* The first frame; `id_key` and `id` are the contract's own further member, NULL for none. */
-void frames_first(const struct turn_reply *reply, const char *conversation_key,
-                  const char *user_key, size_t offset, struct buf *out);
+/* The first frame; `key` and `id` are the contract's own further member, key NULL for none. */
+void frames_first(const struct turn_reply *reply, const char *key, const char *id, size_t offset,
+                  struct buf *out);
 void frames_delta(const struct turn_reply *reply, const char *text, size_t len, size_t offset,
                   struct buf *out);
 void frames_last(const struct turn_reply *reply, size_t offset, struct buf *out);

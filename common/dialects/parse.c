@@ -37,6 +37,15 @@ static char *clean_copy(const char *text, size_t len, size_t *out_len)
     return copy;
 }
 
+static enum result bad_message(const struct dialect_limits *limits, const char *refusal,
+                               struct fault *fault)
+{
+    if (refusal != NULL)
+        return fault_set(fault, RESULT_INVALID, "invalid_message", "message", "%s", refusal);
+    return fault_set(fault, RESULT_INVALID, "invalid_message", "message",
+                     "The message must have 1 to %zu characters.", limits->max_message_length);
+}
+
 enum result parse_message(struct json_object *body, const struct dialect_limits *limits,
                           const char *refusal, struct turn_request *out, struct fault *fault)
 {
@@ -44,13 +53,13 @@ enum result parse_message(struct json_object *body, const struct dialect_limits 
     size_t len = 0, count;
 
     if (json_get_string(body, "message", &text, &len) != JSON_FOUND)
-        return fault_set(fault, RESULT_INVALID, "invalid_message", "message", "%s", refusal);
+        return bad_message(limits, refusal, fault);
     out->message = clean_copy(text, len, &out->message_len);
     if (out->message == NULL)
         return out_of_memory(fault);
     count = text_utf8_count(out->message, out->message_len);
     if (count == 0 || count > limits->max_message_length)
-        return fault_set(fault, RESULT_INVALID, "invalid_message", "message", "%s", refusal);
+        return bad_message(limits, refusal, fault);
     return RESULT_OK;
 }
 
@@ -83,12 +92,13 @@ static void lower_ascii(char *text)
             *text += 'a' - 'A';
 }
 
-enum result parse_common(struct json_object *body, struct turn_request *out, struct fault *fault)
+enum result parse_common(struct json_object *body, bool stream_by_default, struct turn_request *out,
+                         struct fault *fault)
 {
-    bool stream;
     enum result result;
 
-    if (json_get_bool(body, "stream", &stream) == JSON_WRONG_TYPE)
+    out->stream = stream_by_default;
+    if (json_get_bool(body, "stream", &out->stream) == JSON_WRONG_TYPE)
         return wrong_type(fault, "stream", "true or false");
     if ((result = parse_string(body, "provider", CAP_PROVIDER_NAME - 1, &out->provider, fault)) !=
             RESULT_OK ||

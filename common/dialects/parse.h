@@ -8,12 +8,14 @@
 
 #include "common/dialects/dialect.h"
 
-/* message: cleaned, 1 to max_message_length code points. `refusal` is the contract's sentence. */
+/* message: cleaned, 1 to max_message_length code points. `refusal` is the contract's sentence, NULL for
+ * ours. */
 enum result parse_message(struct json_object *body, const struct dialect_limits *limits,
                           const char *refusal, struct turn_request *out, struct fault *fault);
 
 /* provider, model, client_message_id, stream: the same in every contract. */
-enum result parse_common(struct json_object *body, struct turn_request *out, struct fault *fault);
+enum result parse_common(struct json_object *body, bool stream_by_default, struct turn_request *out,
+                         struct fault *fault);
 
 /* A string member as an owned copy; absent leaves *out NULL. At most max_bytes, no control characters. */
 enum result parse_string(struct json_object *body, const char *key, size_t max_bytes, char **out,

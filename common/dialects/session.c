@@ -28,7 +28,7 @@ static enum result parse(struct json_object *body, const struct dialect_limits *
     if (result == RESULT_OK)
         result = parse_session_id(body, out, fault);
     if (result == RESULT_OK)
-        result = parse_common(body, out, fault);
+        result = parse_common(body, false, out, fault);
     return result;
 }
 
@@ -44,7 +44,7 @@ static void reply_json(const struct turn_reply *reply, struct buf *out)
 
 static void frame_first(const struct turn_reply *reply, size_t offset, struct buf *out)
 {
-    frames_first(reply, "sessionId", NULL, offset, out);
+    frames_first(reply, "sessionId", reply->conversation_id, offset, out);
 }
 
 const struct dialect dialect_session = {

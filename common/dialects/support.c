@@ -9,11 +9,10 @@
 static enum result parse(struct json_object *body, const struct dialect_limits *limits,
                          struct turn_request *out, struct fault *fault)
 {
-    enum result result = parse_message(
-        body, limits, "Please send a message that is not empty and not too long.", out, fault);
+    enum result result = parse_message(body, limits, NULL, out, fault);
 
     if (result == RESULT_OK)
-        result = parse_common(body, out, fault);
+        result = parse_common(body, false, out, fault);
     if (result == RESULT_OK)
         result = parse_string(body, "conversation_id", CAP_USER_ID, &out->conversation_id, fault);
     if (result == RESULT_OK)
@@ -42,7 +41,7 @@ static void reply_json(const struct turn_reply *reply, struct buf *out)
 
 static void frame_first(const struct turn_reply *reply, size_t offset, struct buf *out)
 {
-    frames_first(reply, "conversation_id", NULL, offset, out);
+    frames_first(reply, NULL, NULL, offset, out);
 }
 
 const struct dialect dialect_support = {

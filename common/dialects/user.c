@@ -30,10 +30,19 @@ static enum result parse(struct json_object *body, const struct dialect_limits *
     enum result result = parse_user_id(body, out, fault);
 
     if (result == RESULT_OK)
-        result = parse_message(
-            body, limits, "Please send a message that is not empty and not too long.", out, fault);
+        result = parse_message(body, limits, NULL, out, fault);
     if (result == RESULT_OK)
-        result = parse_common(body, out, fault);
+        result = parse_common(body, true, out, fault);
+    return result;
+}
+
+/* /api/chat/simple never streams, whatever the body says. */
+static enum result parse_simple(struct json_object *body, const struct dialect_limits *limits,
+                                struct turn_request *out, struct fault *fault)
+{
+    enum result result = parse(body, limits, out, fault);
+
+    out->stream = false;
     return result;
 }
 
@@ -50,7 +59,7 @@ static void reply_json(const struct turn_reply *reply, struct buf *out)
 
 static void frame_first(const struct turn_reply *reply, size_t offset, struct buf *out)
 {
-    frames_first(reply, "conversation_id", "user_id", offset, out);
+    frames_first(reply, "user_id", reply->user_id, offset, out);
 }
 
 const struct dialect dialect_user = {
@@ -66,7 +75,7 @@ const struct dialect dialect_user = {
 
 const struct dialect dialect_simple = {
     .name = "user",
-    .parse = parse,
+    .parse = parse_simple,
     .reply = reply_json,
     .frame_first = frame_first,
     .frame_delta = frames_delta,

@@ -5,7 +5,7 @@
  * usage: load PORT STREAMS DELTAS PACE_MS RAMP_MS
  *
  * Prints "full" once every stream has its first delta (the moment to look at memory), and at the end lines
- * "name value": streams complete failed deltas wall_ms first_p50_us first_p99_us late_p50_us late_p99_us
+ * "name value": streams complete failed deltas frames wall_ms first_p50_us first_p99_us late_p50_us late_p99_us
  * late_max_us. A stream is complete when the head said 200, all its deltas came in order, none was another
  * stream's, and the closing frame and [DONE] were there. Exit status 1 when one was not.
  */
@@ -43,7 +43,7 @@ struct stream {
 };
 
 struct figures {
-    long streams, started, ended, complete, reported, first_count, late_count;
+    long streams, started, ended, complete, reported, first_count, late_count, frames;
     uint32_t *first_us, *late_us;
     bool full;
 };
@@ -95,6 +95,7 @@ static void note_deltas(struct stream *stream, const char *line, int64_t now)
     long long stamp;
     long id;
 
+    figures.frames += strchr(line, '[') != NULL;
     for (const char *at = strchr(line, '['); at != NULL; at = strchr(at + 1, '[')) {
         if (sscanf(at, "[%lld/%ld]", &stamp, &id) != 2)
             continue;
@@ -246,9 +247,9 @@ static void report(int64_t wall_us)
 {
     qsort(figures.first_us, (size_t)figures.first_count, sizeof(uint32_t), by_size);
     qsort(figures.late_us, (size_t)figures.late_count, sizeof(uint32_t), by_size);
-    printf("streams %ld\ncomplete %ld\nfailed %ld\ndeltas %ld\nwall_ms %lld\n", options.streams,
-           figures.complete, options.streams - figures.complete, figures.late_count,
-           (long long)wall_us / 1000);
+    printf("streams %ld\ncomplete %ld\nfailed %ld\ndeltas %ld\nframes %ld\nwall_ms %lld\n",
+           options.streams, figures.complete, options.streams - figures.complete,
+           figures.late_count, figures.frames, (long long)wall_us / 1000);
     printf("first_p50_us %u\nfirst_p99_us %u\n",
            at_percent(figures.first_us, figures.first_count, 50),
            at_percent(figures.first_us, figures.first_count, 99));

@@ -160,6 +160,7 @@ value()
 
 "$tools/load" "$port" "$WARM" 20 10 100 >"$dir/warm.out" || die "the warm-up failed (see above)."
 
+load_before=$(cut -d' ' -f1 /proc/loadavg)
 sleep 1
 pss_before=$(pss_kb)
 ticks_before=$(cpu_ticks)
@@ -196,7 +197,7 @@ bar() { awk "BEGIN { print ($1 <= $2) ? \"bar $2: met\" : \"bar $2: MISSED\" }";
 pss=$(per "($pss_full - $pss_before) / $STREAMS")
 cpu=$(per "($ticks_after - $ticks_before) * 1000000 / $hertz / $(value deltas)")
 echo
-echo "  $STREAMS streams x $DELTAS deltas at $PACE_MS ms, through $FRONT, $WORKERS workers"
+echo "  $STREAMS streams x $DELTAS deltas at $PACE_MS ms, through $FRONT, $WORKERS workers; $(nproc) cores, load before: $load_before"
 echo
 row "answers complete" "$(value complete)"
 row "failures" "$(value failed)"
@@ -206,6 +207,7 @@ row "processes / threads of parley" "$count / $threads"
 row "PSS before / at full load, KB" "$pss_before / $pss_full"
 row "PSS per stream, KB" "$pss" "$(bar "$pss" $BAR_PSS_KB)"
 row "CPU per delta, µs" "$cpu" "$(bar "$cpu" $BAR_CPU_US)"
+row "deltas per frame" "$(awk "BEGIN { printf \"%.2f\", $(value deltas) / $(value frames) }")" "above 1 where the machine was too busy to send each on its own"
 row "first delta p50 / p99, ms" "$(per "$(value first_p50_us) / 1000") / $(per "$(value first_p99_us) / 1000")" "from connect, the pace included"
 row "lateness p50 / p99 / max, ms" "$(per "$(value late_p50_us) / 1000") / $(per "$(value late_p99_us) / 1000") / $(per "$(value late_max_us) / 1000")" "provider to client"
 row "wall, s" "$(per "$(value wall_ms) / 1000")"

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { answered, say } from './browser.mjs';
-import { SAMPLE, fixture, open, page, pieces, texts } from './page_setup.mjs';
+import { SAMPLE, fixture, open, page, pieces } from './page_setup.mjs';
 
 describe('what the model writes', () => {
   test('the result is the same however the text was cut', async () => {

@@ -32,7 +32,8 @@
  *   logs, waitLog(what, ms)   parsed log lines; `what` is an event name or a function of a line
  *   sql(text)                 rows, read by the sqlite3 program
  *   request(path, options), get(path), post(path, json), stream(path, json, options)
- *   stop()                    SIGTERM, waits, stops the web servers, removes the directory; -> {code, signal}
+ *   stop()                    SIGTERM, waits, stops the web servers, removes the directory; -> {code, signal};
+ *                             throws when a sanitizer has complained
  *   kill()                    the same with SIGKILL
  *   restart()                 parley again (after stopParley() or a kill), same everything
  *   stopParley(signal)        only parley; -> {code, signal}
@@ -297,12 +298,18 @@ class Parley {
       for (const pid of childrenOf(this.pid)) process.kill(pid, 'SIGKILL');
       await end(this.child, 'SIGKILL').catch(() => {});
     }
-    if (!process.env.PARLEY_TEST_KEEP) fs.rmSync(this.dir, { recursive: true, force: true, maxRetries: 3 });
+    /* CGI programs may still be writing their last. */
+    const gone = () => { try { fs.rmSync(this.dir, { recursive: true, force: true }); return true; } catch { return false; } };
+    if (!process.env.PARLEY_TEST_KEEP && !await eventually(gone, 10000)) throw new Error(`${this.dir} cannot be removed`);
   }
 
   async stop(signal = 'SIGTERM') {
     try {
-      return this.child ? await this.stopParley(signal) : { code: 0, signal: null };
+      const result = this.child ? await this.stopParley(signal) : { code: 0, signal: null };
+      const output = this.child?.output ?? '';
+      const at = output.search(/(Address|Thread|Leak)Sanitizer|runtime error:/);
+      if (at >= 0) throw new Error(`a sanitizer complains:\n${output.slice(Math.max(0, at - 100), at + 6000)}`);
+      return result;
     } finally {
       await this.#clean();
     }

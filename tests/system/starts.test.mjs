@@ -104,7 +104,7 @@ describe('as a plain CGI', () => {
     const left = await Promise.race([call.left, new Promise((resolve) => { setTimeout(resolve, 3000, null).unref(); })]);
     assert.ok(left, 'the provider still holds its connection');
     const status = async () => (await parley.sql(`SELECT status FROM messages WHERE public_id = '${stream.first.message_id}'`))[0].status;
-    console.log(await status()); await eventually(async () => await status() !== 'streaming', 1000); console.log(await status());
+    assert.ok(await eventually(async () => await status() !== 'streaming', 10000, 50), 'the row claims to be running');
   });
 });
 

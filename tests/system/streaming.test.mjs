@@ -55,28 +55,6 @@ for (const front of FRONTS) {
       assert.ok(median(first) < 20 * SLOW, `milliseconds: ${first}`);
     });
 
-    test('the head and the first frame come after a second when the provider is silent', async () => {
-      const sent = process.hrtime.bigint();
-      const stream = await at.stream('/api/chat/stream', { message: 'mock:first=1800,deltas=1' });
-      const head = Number(stream.headAt - sent) / NS_PER_MS;
-      assert.ok(head > 800 && head < 1600 * SLOW, `head after ${head} ms`);
-      await stream.until((s) => s.frames.length === 1, 500 * SLOW);
-      assert.equal(stream.first.done, false);
-      await stream.ended;
-      assert.equal(stream.text, 'w0 ');
-    });
-
-    test('silence is filled with comments, before the first delta and between deltas', async () => {
-      const stream = await at.stream('/api/chat/stream', { message: 'mock:first=2600,deltas=2,delay=2400' });
-      await stream.until((s) => s.deltas.length === 1);
-      assert.ok(stream.comments.length >= 1, stream.raw);
-      const before = stream.comments.length;
-      await stream.ended;
-      assert.ok(stream.comments.length > before, stream.raw);
-      assert.ok(stream.comments.every((frame) => frame.raw === ': ping'), stream.raw);
-      assert.equal(stream.text, 'w0 w1 ');
-    });
-
     test('the provider\'s frames may be split anywhere', async () => {
       const texts = await Promise.all([1, 3, 7].map(async (split) => {
         const stream = await at.stream('/api/chat/stream', { message: `mock:deltas=4,text=<ä€😀>,split=${split},crlf=${split % 2},comments=1` });
@@ -103,6 +81,35 @@ for (const front of FRONTS) {
       slow.req.res.resume();
       await slow.ended;
       assert.equal(slow.text.length, 3000000);
+    });
+  });
+}
+
+for (const front of FRONTS) {
+  describe(`while the provider is silent, through ${front}`, { concurrency: true }, () => {
+    let at;
+    before(() => { at = parley.through(front); });
+
+    test('the head and the first frame come after a second when the provider is silent', async () => {
+      const sent = process.hrtime.bigint();
+      const stream = await at.stream('/api/chat/stream', { message: 'mock:first=1800,deltas=1' });
+      const head = Number(stream.headAt - sent) / NS_PER_MS;
+      assert.ok(head > 800 && head < 1600 * SLOW, `head after ${head} ms`);
+      await stream.until((s) => s.frames.length === 1, 500 * SLOW);
+      assert.equal(stream.first.done, false);
+      await stream.ended;
+      assert.equal(stream.text, 'w0 ');
+    });
+
+    test('silence is filled with comments, before the first delta and between deltas', async () => {
+      const stream = await at.stream('/api/chat/stream', { message: 'mock:first=2600,deltas=2,delay=2400' });
+      await stream.until((s) => s.deltas.length === 1);
+      assert.ok(stream.comments.length >= 1, stream.raw);
+      const before = stream.comments.length;
+      await stream.ended;
+      assert.ok(stream.comments.length > before, stream.raw);
+      assert.ok(stream.comments.every((frame) => frame.raw === ': ping'), stream.raw);
+      assert.equal(stream.text, 'w0 w1 ');
     });
   });
 }

@@ -141,7 +141,7 @@ static void check_stream(const struct provider_ops *ops, const char *stream, con
 
 /*
  * Cut after every byte, the stream never seems whole before `until` was there, never sends what it
- * would not have sent, and always ends.
+ * would not have sent, and always ends. Half an event was cut, it is not malformed.
  */
 static void check_cuts(const struct provider_ops *ops, const char *stream, const char *until)
 {
@@ -149,6 +149,7 @@ static void check_cuts(const struct provider_ops *ops, const char *stream, const
     const char *found = strstr(stream, until);
     assert_non_null(found);
     size_t enough = (size_t)(found - stream) + strlen(until);
+    size_t silent = strcspn(stream, "{"); /* up to here there was no data at all */
     buf_init(&whole, 1 << 20);
     buf_init(&events, 1 << 20);
     replay(ops, stream, strlen(stream), strlen(stream), 1, &whole);
@@ -162,7 +163,7 @@ static void check_cuts(const struct provider_ops *ops, const char *stream, const
         assert_non_null(strchr(end, ';'));
         assert_string_equal(strchr(end, ';'), ";");
         if (strcmp(end, "failed provider_stream_cut;") != 0 &&
-            strcmp(end, "failed provider_bad_response;") != 0 &&
+            !(len <= silent && strcmp(end, "failed provider_bad_response;") == 0) &&
             !(len >= enough && strncmp(end, "finish ", 7) == 0))
             fail_msg("cut after %zu bytes: %s", len, end);
         assert_memory_equal(buf_str(&events), buf_str(&whole), (size_t)(end - events.data));

@@ -139,6 +139,14 @@ static void events_without_a_name_are_known_by_their_type(void **state)
           "model m;text a;finish stop;");
 }
 
+static void any_of_the_first_events_tells_the_model(void **state)
+{
+    (void)state;
+    CHECK(FRAME("response.in_progress", ",\"response\":{\"model\":\"m1\"}") TEXT("a")
+              FRAME("response.completed", ",\"response\":{\"model\":\"m2\"}"),
+          "model m1;text a;finish stop;");
+}
+
 static void the_last_event_needs_no_blank_line(void **state)
 {
     (void)state;
@@ -406,6 +414,7 @@ int main(void)
         cmocka_unit_test(missing_and_odd_usage_is_no_error),
         cmocka_unit_test(unknown_events_and_done_are_ignored),
         cmocka_unit_test(events_without_a_name_are_known_by_their_type),
+        cmocka_unit_test(any_of_the_first_events_tells_the_model),
         cmocka_unit_test(the_last_event_needs_no_blank_line),
         cmocka_unit_test(an_error_in_the_stream_fails_with_its_kind),
         cmocka_unit_test(a_cut_stream_says_so),
