@@ -76,7 +76,7 @@ bool answers_full(const struct answers *answers)
 
 bool answers_idle(const struct answers *answers)
 {
-    return answers->running == 0 && answers->jobs == 0;
+    return answers->running == 0 && answers->unsaved == 0 && answers->jobs == 0;
 }
 
 static void answer_free(struct answer *answer)
@@ -99,7 +99,7 @@ void answer_release(struct answer *answer)
 {
     struct answers *answers = answer->answers;
 
-    if (answer->readers != NULL || answer->notifying)
+    if (answer->readers != NULL || answer->notifying || answer->unsaved_since_ms != 0)
         return;
     if (answer->phase == ANSWER_FOLLOWED) {
         answers->followed--;
@@ -116,8 +116,16 @@ static bool grace_over(const struct answer *answer, int64_t now)
 {
     int64_t grace_s = answer->answers->options.config->disconnect_grace_s;
 
-    return answer->alone_since_ms != 0 && grace_s >= 0 &&
+    return answer->alone_since_ms != 0 && grace_s >= 0 && !answer->unattended &&
            now - answer->alone_since_ms >= grace_s * 1000;
+}
+
+static bool retry_due(struct answer *answer, int64_t now)
+{
+    if (answer->unsaved_since_ms == 0 || answer->retry_at_ms == 0 || now < answer->retry_at_ms)
+        return false;
+    answer->retry_at_ms = 0; /* a try is under way */
+    return true;
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -130,6 +138,8 @@ static void on_tick(uv_timer_t *timer)
         next = answer->next;
         if (answer->phase == ANSWER_RUNNING && grace_over(answer, now))
             answer_stop(answer, FINISH_STOPPED);
+        else if (retry_due(answer, now))
+            persist_end(answer);
         else
             answer_notify(answer);
     }
@@ -245,6 +255,7 @@ struct answer *answers_start(struct answers *answers, struct answer_start *start
     kept->model = kept->user_id = NULL;
     text_copy(answer->request_id, sizeof answer->request_id, kept->request_id);
     answer->alone_since_ms = answer->started_ms;
+    answer->unattended = kept->unattended;
     answers->running++;
     registry_add(answer);
     ensure_ticking(answers);
@@ -367,15 +378,49 @@ static void log_turn(const struct answer *answer, bool stored)
         });
 }
 
+/* The first failure to store an end: the readers get what there is, and are told. */
+static void end_unsaved(struct answer *answer, int64_t now)
+{
+    answer->unsaved_since_ms = now;
+    answer->retry_at_ms = now + ANSWERS_RETRY_MS;
+    answer->answers->unsaved++;
+    if (answer->fault == NULL && (answer->fault = malloc(sizeof *answer->fault)) != NULL)
+        fault_set(answer->fault, RESULT_STORE_DOWN, "not_stored", NULL,
+                  "The answer is complete, but it could not be saved yet.");
+}
+
+/* A later try: done, tried again, or given up. Frees the answer when nobody needs it any more. */
+static void retried(struct answer *answer, bool stored, int64_t now)
+{
+    int64_t unsaved_ms = now - answer->unsaved_since_ms;
+
+    if (!stored && unsaved_ms < ANSWERS_GIVE_UP_MS) {
+        answer->retry_at_ms = now + ANSWERS_RETRY_MS;
+        return;
+    }
+    answer->answers->lost += !stored;
+    log_write(stored ? LOG_WARN : LOG_ERROR, stored ? "answer_saved_late" : "answer_lost",
+              (struct log_field[]){ LOG_STR("message_id", answer->message_id),
+                                    LOG_STR("request_id", answer->request_id),
+                                    LOG_INT("bytes", (int64_t)answer->text.len),
+                                    LOG_INT("unsaved_ms", unsaved_ms),
+                                    LOG_INT("lost_so_far", (int64_t)answer->answers->lost),
+                                    { 0 } });
+    answer->unsaved_since_ms = 0;
+    answer->answers->unsaved--;
+    answer_release(answer);
+}
+
 void answer_committed(struct answer *answer, bool stored)
 {
-    struct fault fault;
+    int64_t now = clock_mono_ms();
 
-    if (!stored && answer->fault == NULL && (answer->fault = malloc(sizeof fault)) != NULL) {
-        fault_set(&fault, RESULT_STORE_DOWN, "not_stored", NULL,
-                  "The answer is complete, but it could not be saved.");
-        *answer->fault = fault;
+    if (answer->phase == ANSWER_ENDED) {
+        retried(answer, stored, now);
+        return;
     }
+    if (!stored)
+        end_unsaved(answer, now);
     answer->phase = ANSWER_ENDED;
     answer->answers->running--;
     log_turn(answer, stored);

@@ -54,6 +54,7 @@ struct answer_start {
     char *model;   /* owned */
     char *user_id; /* owned, or NULL */
     char request_id[CAP_ID];
+    bool unattended;                 /* nobody reads it now: it goes on all the same */
     struct store_turn_begun begun;   /* owned */
     char *system;                    /* owned: the prompt with the visitor's data */
     size_t first_message;            /* of begun.history that goes to the model */

@@ -144,7 +144,8 @@ static void end_run(uv_work_t *work)
         .model = answer->model,
         .finish = answer->finish,
         .usage = &answer->usage,
-        .error_code = answer->fault != NULL ? answer->fault->code : "",
+        .error_code =
+            answer->fault != NULL && answer->status != TURN_COMPLETE ? answer->fault->code : "",
         .now_ms = answer->finished_ms,
     };
 
@@ -155,7 +156,8 @@ static void end_done(uv_work_t *work, int status)
 {
     struct end_job *job = work->data;
     struct answer *answer = job->answer;
-    bool stored = job->result == RESULT_OK;
+    /* A row that is gone was erased meanwhile: there is nothing left to save. */
+    bool stored = job->result == RESULT_OK || job->result == RESULT_NOT_FOUND;
 
     (void)status;
     free(job);

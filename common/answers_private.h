@@ -13,13 +13,15 @@
 #include "common/config.h"
 #include "common/relay.h"
 
-#define ANSWERS_TICK_MS   250  /* checkpoints, heartbeats of readers, grace periods */
-#define ANSWERS_FOLLOW_MS 200  /* how often followed answers are read from the store */
-#define ANSWERS_LEASE_MS  6000 /* how long a row is believed to be running without a sign */
-#define ANSWERS_RENEW_MS  2000 /* a silent answer renews its lease this often */
-#define ANSWERS_EXPIRE_MS 5000 /* how often leases of dead workers are looked for */
-#define ANSWERS_STOPS_MAX 64   /* stop marks taken per look; the rest is taken by the next */
-#define ANSWERS_BUCKETS   1024 /* of the table of message ids */
+#define ANSWERS_TICK_MS    250  /* checkpoints, heartbeats of readers, grace periods */
+#define ANSWERS_FOLLOW_MS  200  /* how often followed answers are read from the store */
+#define ANSWERS_LEASE_MS   6000 /* how long a row is believed to be running without a sign */
+#define ANSWERS_RENEW_MS   2000 /* a silent answer renews its lease this often */
+#define ANSWERS_EXPIRE_MS  5000 /* how often leases of dead workers are looked for */
+#define ANSWERS_RETRY_MS   2000 /* an end that could not be stored is tried again this often ... */
+#define ANSWERS_GIVE_UP_MS 120000 /* ... and given up after this long */
+#define ANSWERS_STOPS_MAX  64     /* stop marks taken per look; the rest is taken by the next */
+#define ANSWERS_BUCKETS    1024   /* of the table of message ids */
 
 enum answer_phase {
     ANSWER_RUNNING,  /* this worker writes it */
@@ -63,7 +65,10 @@ struct answer {
 
     struct answer_reader *readers;
     bool notifying;
-    int64_t alone_since_ms;             /* monotonic, 0 = has readers */
+    bool unattended;          /* goes on without readers, however long */
+    int64_t unsaved_since_ms; /* monotonic; 0 = its end is in the store, or is not due yet */
+    int64_t retry_at_ms;      /* monotonic; when to try again to store its end */
+    int64_t alone_since_ms;   /* monotonic, 0 = has readers */
     int64_t started_ms, first_delta_ms; /* monotonic */
     int64_t finished_ms;                /* wall clock */
 };
@@ -75,6 +80,8 @@ struct answers {
     struct answer *buckets[ANSWERS_BUCKETS];
     _Atomic size_t running; /* phases RUNNING and ENDING of our own */
     size_t followed;
+    size_t unsaved; /* ended, but the store did not take the end yet */
+    uint64_t lost;  /* ends that were given up */
     uv_timer_t tick, follow, expire;
     bool checkpoint_busy, follow_busy, stops_busy, expire_busy;
     unsigned jobs;        /* on request threads */
@@ -90,7 +97,7 @@ void answer_notify(struct answer *answer);
 /* The provider's side is over: settle, commit, tell readers. `fault` may be NULL. Once per answer. */
 void answer_end(struct answer *answer, enum turn_status status, enum finish_reason finish,
                 const struct fault *fault);
-/* The final commit is done (`stored` false: it failed). */
+/* A try to store the end is over; `stored` false: it failed, and is tried again for a while. */
 void answer_committed(struct answer *answer, bool stored);
 /* A followed answer has ended in the store; status is set. */
 void answer_followed_end(struct answer *answer, const char *error_code);

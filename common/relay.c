@@ -29,6 +29,7 @@ struct relay {
     bool in_curl;
     bool sweep; /* a call was cancelled while curl was on the stack */
     bool http2;
+    unsigned open_timers; /* while closing */
     char *ca_file;
 };
 
@@ -362,7 +363,7 @@ static void on_timer_closed(uv_handle_t *handle)
 {
     struct relay *relay = handle->data;
 
-    if (handle == (uv_handle_t *)&relay->tick) { /* closed second, so reported second */
+    if (--relay->open_timers == 0) {
         free(relay->ca_file);
         free(relay);
     }
@@ -375,6 +376,7 @@ void relay_close(struct relay *relay)
     while (relay->calls != NULL)
         relay_cancel(relay->calls);
     curl_multi_cleanup(relay->multi);
+    relay->open_timers = 2;
     uv_close((uv_handle_t *)&relay->timeout, on_timer_closed);
     uv_close((uv_handle_t *)&relay->tick, on_timer_closed);
 }

@@ -4,6 +4,7 @@
 #ifndef PARLEY_APP_H
 #define PARLEY_APP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/caps.h"
@@ -25,6 +26,8 @@ struct app {
     struct answers *answers;
     char writer[CAP_ID]; /* id of this process towards the store */
     int64_t started_ms;  /* wall clock of the whole program's start */
+    /* Have the answer made by a process of its own; NULL where this process stays. False: could not. */
+    bool (*answer_detached)(const char *message_id);
 };
 
 /* Open everything on `loop`. `fault` has the operator's sentence. */

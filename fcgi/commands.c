@@ -12,6 +12,7 @@
 
 #include "common/config.h"
 #include "common/providers/provider.h"
+#include "fcgi/care.h"
 #include "fcgi/process/master.h"
 #include "fcgi/serve.h"
 #include "fcgi/start.h"
@@ -164,6 +165,11 @@ static const struct command commands[] = {
       "master and workers on a FastCGI socket, in the foreground", run_serve },
     { "check-config", "", "every option, its value and where it comes from; exit 1 if one is wrong",
       run_check_config },
+    { "check-db", "", "integrity and schema of the database; exit 1 if it is damaged",
+      care_check_db },
+    { "backup", "FILE", "a consistent copy of the running database", care_backup },
+    { "answer", "MESSAGE_ID", "make an accepted answer (a CGI process starts this by itself)",
+      care_answer },
     { "print-config-docs", "", "the options as a Markdown page", run_print_docs },
     { "print-env-example", "", "the options as a commented .env file", run_print_env },
     { "version", "", "which Parley this is", run_version },

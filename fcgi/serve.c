@@ -19,6 +19,7 @@
 #include "common/base/log.h"
 #include "common/config.h"
 #include "fcgi/app.h"
+#include "fcgi/detached.h"
 #include "fcgi/http/server.h"
 #include "fcgi/http/transport_cgi.h"
 #include "fcgi/process/listen.h"
@@ -257,6 +258,7 @@ int serve_cgi(const struct config *config)
         serve_cgi_refuse();
         return 1;
     }
+    cgi.app.answer_detached = detached_spawn;
     uv_signal_init(&cgi.loop, &cgi.term);
     cgi.term.data = &cgi;
     uv_signal_start(&cgi.term, on_cgi_term, SIGTERM);

@@ -41,6 +41,8 @@ struct db {
     int checkpoint_at; /* pages */
     struct db_stmt statements[STATEMENTS_MAX];
     size_t statements_len;
+    struct db_file_identity identity; /* of the file that was opened */
+    bool identified;
 };
 
 /* ---- errors ---- */
@@ -218,8 +220,17 @@ struct db *db_open(const struct db_options *options, enum db_status *status)
         db_close(db);
         return NULL;
     }
+    db->identified = db_file_identify(options->path, &db->identity);
     *status = DB_OK;
     return db;
+}
+
+bool db_vanished(const struct db *db)
+{
+    struct db_file_identity now;
+
+    return db->identified && (!db_file_identify(sqlite3_db_filename(db->sqlite, "main"), &now) ||
+                              now.device != db->identity.device || now.inode != db->identity.inode);
 }
 
 void db_close(struct db *db)

@@ -42,6 +42,9 @@ struct db_options {
 struct db *db_open(const struct db_options *options, enum db_status *status);
 void db_close(struct db *db); /* NULL is fine */
 
+/* Has the file been deleted or replaced since it was opened? Then this handle writes into nowhere. */
+bool db_vanished(const struct db *db);
+
 /* Ask for WAL; DB_OK also when the file system cannot do it and DELETE stays, which is logged. */
 enum db_status db_use_wal(struct db *db);
 /* Does this database run in WAL mode? */

@@ -74,3 +74,14 @@ bool db_file_on_network(const char *path)
             return true;
     return false;
 }
+
+bool db_file_identify(const char *path, struct db_file_identity *out)
+{
+    struct stat status;
+
+    if (stat(path, &status) != 0)
+        return false;
+    out->device = (uint64_t)status.st_dev;
+    out->inode = (uint64_t)status.st_ino;
+    return true;
+}

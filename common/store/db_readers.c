@@ -84,6 +84,10 @@ struct db *db_readers_take(struct db_readers *readers, enum db_status *why)
     *why = DB_BUSY;
     if (!take_place(readers, &db))
         return NULL;
+    if (db != NULL && db_vanished(db)) {
+        db_close(db);
+        db = NULL;
+    }
     if (db == NULL)
         db = db_open(readers->options, why);
     if (db == NULL)

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/base/log.h"
+
 /*
  * Between two groups of a busy process. The lock is free for this long, so that a writer in another process
  * gets it (without it one process starves the other: measured p95 15 instead of 7 ms), and more jobs come
@@ -211,6 +213,11 @@ static void run_group(struct db_writer *writer, struct job *const *group, size_t
     enum db_status lost = DB_OK;
     bool broken = false;
 
+    if (writer->db != NULL && db_vanished(writer->db)) {
+        log_error("store_vanished", LOG_STR("what", "the database file was deleted or replaced"));
+        db_close(writer->db);
+        writer->db = NULL;
+    }
     if (writer->db == NULL)
         writer->db = db_open(writer->options, &lost);
     if (writer->db != NULL) {

@@ -72,6 +72,28 @@ enum result store_turn_begin(struct store *store, const struct store_turn *turn,
                              struct store_turn_begun *out, struct fault *fault);
 void store_turn_begun_free(struct store_turn_begun *begun);
 
+/* Who takes over a running answer from the process that accepted its question. */
+struct store_adoption {
+    const char *message_id;
+    const char *writer; /* the new one */
+    size_t history_max;
+    int64_t now_ms;
+    int64_t lease_until_ms;
+};
+
+/* What else the new writer needs to go on. */
+struct store_adopted {
+    struct store_turn_begun begun; /* freed by the caller */
+    char *user_id;                 /* owned, or NULL */
+    char provider[CAP_PROVIDER_NAME];
+    char model[CAP_MODEL_NAME];
+};
+
+/* RESULT_NOT_FOUND unknown_message unless the answer is there and streaming. */
+enum result store_turn_adopt(struct store *store, const struct store_adoption *adoption,
+                             struct store_adopted *out, struct fault *fault);
+void store_adopted_free(struct store_adopted *adopted);
+
 /* ---- an answer grows and ends ---- */
 
 struct store_checkpoint {
@@ -151,6 +173,16 @@ struct store_answer {
 enum result store_answer_get(struct store *store, const char *message_id, size_t after,
                              int64_t now_ms, struct store_answer *out, struct fault *fault);
 void store_answer_free(struct store_answer *answer);
+
+/* ---- care of the database ---- */
+
+/* `PRAGMA integrity_check` and the schema version. False when something is wrong; the findings, one a
+ * line, go to `line` either way. */
+bool store_check(struct store *store, void (*line)(void *ctx, const char *text), void *ctx);
+
+/* A consistent copy of the running database into the new file `path` (VACUUM INTO). RESULT_INVALID when the
+ * file exists already. */
+enum result store_backup(struct store *store, const char *path, struct fault *fault);
 
 /* ---- health ---- */
 

@@ -25,6 +25,18 @@ enum result store_sqlite_fault(struct fault *fault, enum db_status status);
 enum result store_sqlite_write(struct store *store, db_writer_job *job, void *arg,
                                struct fault *fault);
 
+/* What a turn needs of a conversation's past, up to the question in row `question`. */
+struct store_sqlite_past {
+    int64_t conversation;
+    int64_t question;
+    int64_t now_ms;
+    size_t max;
+};
+
+/* Oldest first into out->history. RESULT_INTERNAL when out of memory. */
+enum result store_sqlite_history(struct db *db, const struct store_sqlite_past *past,
+                                 struct store_turn_begun *out, struct fault *fault);
+
 /* The stored name of an owner kind. */
 const char *store_sqlite_owner_kind(enum owner_kind kind);
 

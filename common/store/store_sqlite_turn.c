@@ -264,9 +264,9 @@ static void reverse(struct chat_message *messages, size_t count)
 
 /* Answers without text, failed ones and those that still grow teach the model nothing; a lease that ran out
  * is an interrupted answer that nobody has marked yet. */
-static enum result read_history(struct db *db, struct begin *begin)
+enum result store_sqlite_history(struct db *db, const struct store_sqlite_past *past,
+                                 struct store_turn_begun *out, struct fault *fault)
 {
-    const struct store_turn *turn = begin->turn;
     struct db_stmt *stmt =
         db_prepare(db, "SELECT role, content FROM messages WHERE conversation_id = :conversation"
                        " AND id <= :question AND (role = 'user' OR (content <> '' AND"
@@ -276,21 +276,28 @@ static enum result read_history(struct db *db, struct begin *begin)
     size_t size = 0, len;
     bool enough_memory = true;
 
-    db_bind_int(stmt, ":conversation", begin->conversation);
-    db_bind_int(stmt, ":question", begin->question);
-    db_bind_int(stmt, ":now", turn->now_ms);
-    db_bind_int(stmt, ":max", turn->history_max > 0 ? (int64_t)turn->history_max : 1);
+    db_bind_int(stmt, ":conversation", past->conversation);
+    db_bind_int(stmt, ":question", past->question);
+    db_bind_int(stmt, ":now", past->now_ms);
+    db_bind_int(stmt, ":max", past->max > 0 ? (int64_t)past->max : 1);
     while (enough_memory && db_step(stmt)) {
         const char *content = db_text(stmt, 1, &len);
         const char *role = db_text(stmt, 0, NULL);
         bool asked = role != NULL && strcmp(role, "user") == 0;
 
-        enough_memory =
-            add_history(begin->out, &size, asked ? CHAT_USER : CHAT_ASSISTANT, content, len);
+        enough_memory = add_history(out, &size, asked ? CHAT_USER : CHAT_ASSISTANT, content, len);
     }
     db_reset(stmt);
-    reverse(begin->out->history, begin->out->history_len);
-    return enough_memory ? RESULT_OK : out_of_memory(begin->fault);
+    reverse(out->history, out->history_len);
+    return enough_memory ? RESULT_OK : out_of_memory(fault);
+}
+
+static enum result read_history(struct db *db, struct begin *begin)
+{
+    struct store_sqlite_past past = { begin->conversation, begin->question, begin->turn->now_ms,
+                                      begin->turn->history_max };
+
+    return store_sqlite_history(db, &past, begin->out, begin->fault);
 }
 
 static enum result make_history(struct db *db, struct begin *begin)

@@ -28,7 +28,9 @@ struct chat {
     struct answer_start start;
     struct store_answer snapshot; /* of an answer that exists already */
     char message_id[CAP_ID];
+    char conversation_id[CAP_ID];
     bool exists;
+    bool poll; /* the client comes back for it: 202 at once */
 };
 
 /* ---- the request thread ---- */
@@ -45,6 +47,19 @@ static bool wants_stream(const struct exchange *exchange, struct json_object *bo
         return stream;
     return dialect->stream_by_default ||
            dialect_accept_sse(request_header(&exchange->request, "Accept"));
+}
+
+/* "deliver":"poll" is for web servers that buffer everything: no contract of the sources has it. */
+static enum result read_deliver(struct json_object *body, bool *poll, struct fault *fault)
+{
+    const char *deliver = NULL;
+    enum json_found found = json_get_string(body, "deliver", &deliver, NULL);
+
+    *poll = found == JSON_FOUND && strcmp(deliver, "poll") == 0;
+    if (found == JSON_ABSENT || *poll)
+        return RESULT_OK;
+    return fault_set(fault, RESULT_INVALID, "invalid_field", "deliver",
+                     "The field deliver must be \"poll\" or left out.");
 }
 
 static void list_providers(const struct providers *providers, struct buf *out)
@@ -104,6 +119,7 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
     if (result != RESULT_OK)
         return result;
     text_copy(chat->message_id, sizeof chat->message_id, begun.message_id);
+    text_copy(chat->conversation_id, sizeof chat->conversation_id, begun.conversation_id);
     if (begun.duplicate) {
         store_turn_begun_free(&begun);
         chat->exists = true;
@@ -126,17 +142,57 @@ static void chat_free(struct chat *chat)
     free(chat);
 }
 
+/* 202: the answer grows without us; GET /api/messages/{id} brings it. */
+static void reply_accepted(struct exchange *exchange, const struct chat *chat)
+{
+    struct buf body;
+
+    buf_init(&body, 4 * CAP_ID + 256);
+    buf_puts(&body, "{");
+    json_put_member(&body, "status", "accepted");
+    json_put_member(&body, "message_id", chat->message_id);
+    json_put_member(&body, "conversation_id", chat->conversation_id);
+    buf_puts(&body, "}");
+    response_json(&exchange->response, 202, &body);
+    buf_free(&body);
+    exchange_finish(exchange);
+}
+
+static struct answer *find_or_start(struct answers *answers, struct chat *chat)
+{
+    struct answer *answer = answers_find(answers, chat->message_id);
+
+    if (answer != NULL)
+        return answer;
+    if (chat->exists)
+        return answers_follow(answers, chat->message_id, &chat->snapshot);
+    return answers_start(answers, &chat->start);
+}
+
+/* A process that serves one request must not keep its web server waiting for the answer: a detached one
+ * of its own makes it. */
+static bool answer_elsewhere(const struct exchange *exchange, const struct chat *chat)
+{
+    return exchange->app->answer_detached != NULL && !chat->exists &&
+           exchange->app->answer_detached(chat->message_id);
+}
+
 static void chat_on_loop(struct exchange *exchange)
 {
-    struct answers *answers = exchange->app->answers;
     struct chat *chat = exchange->state;
-    struct answer *answer = answers_find(answers, chat->message_id);
+    struct answer *answer = NULL;
     struct fault fault;
 
-    if (answer == NULL)
-        answer = chat->exists ? answers_follow(answers, chat->message_id, &chat->snapshot)
-                              : answers_start(answers, &chat->start);
-    if (answer != NULL) {
+    if (chat->poll && (chat->exists || answer_elsewhere(exchange, chat))) {
+        reply_accepted(exchange, chat);
+        chat_free(chat);
+        return;
+    }
+    chat->start.unattended = chat->poll;
+    answer = find_or_start(exchange->app->answers, chat);
+    if (answer != NULL && chat->poll) {
+        reply_accepted(exchange, chat);
+    } else if (answer != NULL) {
         answer_client_start(exchange, answer, &chat->client);
         chat->client.question = NULL;
     } else {
@@ -170,6 +226,9 @@ static enum result prepare(struct exchange *exchange, const struct dialect *dial
         chat->client.dialect = dialect;
         chat->client.delivery =
             wants_stream(exchange, body, dialect, delivery) ? ANSWER_STREAM : ANSWER_JSON;
+        result = read_deliver(body, &chat->poll, fault);
+    }
+    if (result == RESULT_OK) {
         chat->client.question = strdup(request.message);
         result = begin_turn(exchange, dialect, &request, chat, fault);
     }

@@ -1,0 +1,152 @@
+/*
+ * detached: see detached.h. The store hands the answer over: whoever accepted the question has committed
+ * it with a lease, and the new process becomes its writer before that lease runs out.
+ */
+#include "fcgi/detached.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "common/answers.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/text.h"
+#include "fcgi/app.h"
+
+#define LEASE_MS    6000
+#define PROGRAM_MAX 4096
+
+extern char **environ;
+
+/* ---- the process that took the question ---- */
+
+/* Our environment without what says "you are a CGI program". NULL when out of memory. */
+static char **plain_environment(void)
+{
+    size_t count = 0, kept = 0;
+    char **copy;
+
+    while (environ[count] != NULL)
+        count++;
+    copy = calloc(count + 1, sizeof copy[0]);
+    for (size_t i = 0; copy != NULL && i < count; i++)
+        if (!text_starts_with(environ[i], "GATEWAY_INTERFACE=") &&
+            !text_starts_with(environ[i], "REQUEST_METHOD="))
+            copy[kept++] = environ[i];
+    return copy;
+}
+
+/* In the child of a process with threads: async-signal-safe calls only. */
+static void become(const char *program, char *const *arguments, char *const *environment)
+{
+    int null;
+
+    setsid();
+    if (fork() != 0) /* the grandchild belongs to init: nobody has to wait for it */
+        _exit(0);
+    null = open("/dev/null", O_RDWR);
+    for (int fd = 0; fd <= 2; fd++)
+        dup2(null, fd); /* the web server waits until all copies of these are closed */
+    execve(program, arguments, environment);
+    _exit(127);
+}
+
+bool detached_spawn(const char *message_id)
+{
+    static char name[] = "parley", command[] = "answer";
+    char program[PROGRAM_MAX], id[CAP_ID];
+    char *const arguments[] = { name, command, id, NULL };
+    size_t size = sizeof program;
+    char **environment;
+    int status = -1;
+    pid_t child;
+
+    if (uv_exepath(program, &size) != 0 || (environment = plain_environment()) == NULL)
+        return false;
+    text_copy(id, sizeof id, message_id);
+    child = fork();
+    if (child == 0)
+        become(program, arguments, environment);
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    free(environment);
+    return child > 0 && status == 0;
+}
+
+/* ---- the process that makes the answer ---- */
+
+static enum result take_over(struct app *app, const char *message_id, struct answer_start *start,
+                             struct fault *fault)
+{
+    struct store_adoption adoption = {
+        .message_id = message_id,
+        .writer = app->writer,
+        .history_max = (size_t)app->config->context_messages,
+        .now_ms = clock_wall_ms(),
+    };
+    struct turn_request request = { 0 };
+    struct store_adopted adopted;
+    const struct provider *provider;
+    enum result result;
+
+    adoption.lease_until_ms = adoption.now_ms + LEASE_MS;
+    result = store_turn_adopt(app->store, &adoption, &adopted, fault);
+    if (result != RESULT_OK)
+        return result;
+    provider = providers_find(&app->providers, adopted.provider);
+    request.user_id = adopted.user_id;
+    if (provider == NULL)
+        result = fault_set(fault, RESULT_INVALID, "unknown_provider", NULL,
+                           "The provider of this answer is no longer configured.");
+    else
+        result = answer_start_prepare(start, app->config, provider, &request, adopted.model,
+                                      &adopted.begun, fault);
+    start->unattended = true;
+    store_adopted_free(&adopted);
+    return result;
+}
+
+static bool make_answer(struct app *app, uv_loop_t *loop, const char *message_id)
+{
+    struct answer_start start = { 0 };
+    struct fault fault = { 0 };
+
+    if (take_over(app, message_id, &start, &fault) != RESULT_OK) {
+        log_error("answer_not_taken_over", LOG_STR("message_id", message_id),
+                  LOG_STR("code", fault.code), LOG_STR("error", fault.text));
+        answer_start_free(&start);
+        return false;
+    }
+    if (answers_start(app->answers, &start) == NULL)
+        return false;
+    while (!answers_idle(app->answers))
+        uv_run(loop, UV_RUN_ONCE);
+    return true;
+}
+
+int detached_run(const struct config *config, const char *message_id)
+{
+    struct fault fault = { 0 };
+    struct app app;
+    uv_loop_t loop;
+    bool made;
+
+    if (uv_loop_init(&loop) != 0)
+        return 1;
+    if (app_open(&app, config, &loop, clock_wall_ms(), &fault) != RESULT_OK) {
+        log_error("start_failed", LOG_STR("code", fault.code), LOG_STR("error", fault.text));
+        return 1;
+    }
+    made = make_answer(&app, &loop, message_id);
+    while (loop.active_reqs.count > 0)
+        uv_run(&loop, UV_RUN_ONCE);
+    app_close(&app);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_loop_close(&loop);
+    return made ? 0 : 1;
+}
