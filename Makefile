@@ -75,7 +75,8 @@ SYSTEM_TESTS  := $(sort $(wildcard tests/system/*.test.mjs))
 BROWSER_TESTS := $(sort $(wildcard tests/browser/*.test.mjs))
 
 .PHONY: all help deps run test test-unit test-system test-browser test-asan test-tsan unit-programs \
-        style format docs web bench install clean
+        style format docs web bench install clean \
+        deb dist test-packages
 .DELETE_ON_ERROR:
 
 all: $(OUT)/parley
@@ -94,6 +95,9 @@ help:
 	@echo "make bench         figures of tests/bench"
 	@echo "make deps          install the Debian packages for all of this"
 	@echo "make install       DESTDIR= PREFIX=$(PREFIX)"
+	@echo "make deb           a Debian package in build/"
+	@echo "make dist          a tarball for shared hosts in build/"
+	@echo "make test-packages both, and the Docker images' steps, in fresh minimal Debians (root, network, debootstrap)"
 	@echo "make clean         remove build/"
 
 # ---- the program ----
@@ -216,6 +220,18 @@ install: all
 	install -m 755 build/parley $(DESTDIR)$(PREFIX)/bin/parley
 	install -m 644 lighttpd.conf nginx.conf.example .env.example $(DESTDIR)$(PREFIX)/share/parley/
 	install -m 644 README.md LICENSE $(wildcard docs/*.md) $(DESTDIR)$(PREFIX)/share/doc/parley/
+
+deb: all
+	@sh deploy/debian/build.sh
+
+dist: all
+	@CC='$(CC)' sh deploy/dist/build.sh
+
+# Not part of `make test`: downloads a minimal Debian and packages.
+test-packages: deb dist
+	@sh tests/packages/dist.sh
+	@sh tests/packages/deb.sh
+	@sh tests/packages/docker.sh
 
 clean:
 	rm -rf build

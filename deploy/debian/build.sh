@@ -50,10 +50,10 @@ depends=$(objdump -p "$tree/usr/bin/parley" | awk '$1 == "NEEDED" { print $2 }' 
     file=$(ldd "$tree/usr/bin/parley" | awk -v name="$library" '$1 == name { print $3 } $1 ~ name "$" { print $1 }' | head -n 1)
     dpkg -S "$file" 2>/dev/null || dpkg -S "/usr$file" 2>/dev/null || dpkg -S "$(readlink -f "$file")"
 done | sed 's/:.*//' | sort -u | while read -r name; do
-    version=$(dpkg-query -W -f '${Version}' "$name" | head -n 1)
+    least=$(dpkg-query -W -f '${Version}' "$name" | head -n 1)
     # libfcgi with its security fix; of the others the version that was built with.
-    [ "$name" = libfcgi0ldbl ] || version=$(echo "$version" | sed 's/[-+~].*//')
-    echo "$name (>= $version)"
+    [ "$name" = libfcgi0ldbl ] || least=$(echo "$least" | sed 's/[-+~].*//')
+    echo "$name (>= $least)"
 done | paste -sd, | sed 's/,/, /g')
 
 mkdir -p "$tree/DEBIAN"

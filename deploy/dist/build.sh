@@ -17,7 +17,7 @@ rm -rf "$tree"
 mkdir -p "$tree/parley/lib" "$tree/licenses" "$tree/docs"
 
 # An old-style RPATH, because it counts for the libraries of lib/ among themselves, too.
-# shellcheck disable=SC2016 -- $ORIGIN is for the loader
+# shellcheck disable=SC2016 # $ORIGIN is for the loader
 ${CC:-cc} -pie -Wl,-z,relro,-z,now -Wl,--disable-new-dtags,-rpath,'$ORIGIN/lib' -static-libgcc \
     -o "$tree/parley/parley" "$out/obj/fcgi/main.o" "$out/libparley.a" \
     -Wl,-Bstatic -lfcgi -ljson-c -lsqlite3 -luv_a -lsodium -Wl,-Bdynamic -lcurl -lm -lpthread -ldl
@@ -32,11 +32,12 @@ done
 chmod 644 "$tree"/parley/lib/*
 
 # What is inside has licenses that want to be passed on.
-packages=$(for file in $libraries $(for lib in fcgi json-c sqlite3 uv_a sodium; do cc -print-file-name=lib$lib.a; done); do
-    real=$(readlink -f "$file")
-    # dpkg knows some files by /lib that are in /usr/lib now.
-    dpkg -S "$real" 2>/dev/null || dpkg -S "${real#/usr}"
-done | sed 's/:.*//' | sort -u)
+archives=$(for lib in fcgi json-c sqlite3 uv_a sodium; do "${CC:-cc}" -print-file-name=lib$lib.a; done)
+# shellcheck disable=SC2086 # lists of paths
+files=$(readlink -f $libraries $archives)
+# dpkg knows some files by /lib that are in /usr/lib now, so it does not know every name given here.
+# shellcheck disable=SC2046,SC2086
+packages=$({ dpkg -S $files $(echo "$files" | sed 's|^/usr||') 2>/dev/null || true; } | sed 's/:.*//' | sort -u)
 for package in $packages; do
     cp "/usr/share/doc/$package/copyright" "$tree/licenses/$package"
 done

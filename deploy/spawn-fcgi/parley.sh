@@ -46,7 +46,7 @@ start()
         chown "$user:$group" "$run"
         as="-u $user -g $group"
     fi
-    # shellcheck disable=SC2086 -- two options, or none
+    # shellcheck disable=SC2086 # two options, or none
     PARLEY_ENV=$settings WORKERS=$workers spawn-fcgi -s "$socket" -M 0660 -b 1024 $as -d "$data" -P "$pid_file" -- \
         "$program" || return 1
     # A wrong setting ends it at once.

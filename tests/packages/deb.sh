@@ -26,7 +26,7 @@ unit=/lib/systemd/system/parley.service
 install -d -o parley -g www-data -m 0750 /run/parley
 start=$(sed -n 's/^ExecStart=//p' $unit)
 cd /var/lib/parley
-# shellcheck disable=SC2086 -- a command line
+# shellcheck disable=SC2086 # a command line
 setpriv --reuid parley --regid www-data --clear-groups env -i "$(sed -n 's/^Environment=//p' $unit)" $start 2>/parley.log &
 parley=$!
 cd /

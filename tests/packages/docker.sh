@@ -53,8 +53,10 @@ while read -r word rest; do
         echo "stage $stage"
         ;;
     RUN) run "$rest" </dev/null ;;
-    # shellcheck disable=SC2086 -- words of the Dockerfile
-    COPY) copy $rest </dev/null ;;
+    COPY)
+        # shellcheck disable=SC2086 # words of the Dockerfile
+        copy $rest </dev/null
+        ;;
     WORKDIR) directory=$rest ;;
     USER) as=$rest ;;
     ENV) echo "$rest" >>"$root/image.env" ;;

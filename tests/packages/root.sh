@@ -39,7 +39,7 @@ new_root()
 # inside COMMAND...: runs it in $root, as its root
 inside()
 {
-    # shellcheck disable=SC2016 -- for the inner shell
+    # shellcheck disable=SC2016 # for the inner shell
     unshare --mount --pid --fork --kill-child sh -c 'mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" &&
         exec chroot "$0" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C NODE_EXTRA_CA_CERTS=/machine-ca.crt DEBIAN_FRONTEND=noninteractive "$@"' \
         "$root" "$@"

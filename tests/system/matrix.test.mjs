@@ -14,14 +14,20 @@ import { openSite } from './matrix/site.mjs';
 import { startMock } from './mock_provider.mjs';
 
 const LONG_SILENCE = Number(process.env.PARLEY_TEST_SILENCE_SECONDS ?? 0);
-const SILENCE_S = LONG_SILENCE || 5;
-const SERVER_TIMEOUT_S = LONG_SILENCE ? null : 3;
 const BODY_MAX = 1048576;
 const SHOP = 'https://shop.example';
 const NS_PER_MS = 1000000n;
 
-const SETTINGS = { HEARTBEAT_SECONDS: LONG_SILENCE ? 15 : 1, DISCONNECT_GRACE_SECONDS: 0, MAX_BODY_BYTES: BODY_MAX, CORS_ORIGIN: SHOP,
-  IDLE_TIMEOUT_MS: 600000, FIRST_BYTE_TIMEOUT_MS: 600000 };
+const SETTINGS = { DISCONNECT_GRACE_SECONDS: 0, MAX_BODY_BYTES: BODY_MAX, CORS_ORIGIN: SHOP, IDLE_TIMEOUT_MS: 600000,
+  FIRST_BYTE_TIMEOUT_MS: 600000 };
+
+/* Heartbeat, what the server tolerates, how long the provider is silent, and how long a client may have left unnoticed: where
+ * that is noticed at once it must be before the first heartbeat; Caddy needs four or five of them. */
+function secondsOf(server) {
+  if (LONG_SILENCE) return { heartbeat: 15, timeout: null, silence: LONG_SILENCE, unnoticed: server.notices === 'at once' ? 10 : 100 };
+  if (server.notices === 'at once') return { heartbeat: 2, timeout: 4, silence: 6, unnoticed: 1.5 };
+  return { heartbeat: 1, timeout: 3, silence: 5, unnoticed: 8 };
+}
 
 const within = (promise, ms) => Promise.race([promise, new Promise((resolve) => { setTimeout(resolve, ms, null).unref(); })]);
 const padded = (message, bytes) => {
@@ -39,12 +45,13 @@ describe('the matrix', { concurrency: 5 }, () => {
 
 function checks(server) {
   const id = `${server.name}${server.below}`.replaceAll(/[^a-z]/gi, '');
+  const seconds = secondsOf(server);
   let site;
   before(async () => {
-    site = await openSite({ mock, settings: { ...SETTINGS, ...server.settings } });
+    site = await openSite({ mock, settings: { ...SETTINGS, HEARTBEAT_SECONDS: seconds.heartbeat, ...server.settings } });
     try {
       if (server.serve) await site.startParley();
-      await site.startServer((port) => server.command(site, port, SERVER_TIMEOUT_S), server.below);
+      await site.startServer((port) => server.command(site, port, seconds.timeout), server.below);
     } catch (error) {
       await site.close().catch(() => {});
       throw error;
@@ -66,10 +73,11 @@ function checks(server) {
 
   test('long-polling gets the answer as it grows', () => polls(site, id));
   test('another request stops an answer', () => stops(site, id));
-  if (server.notices) test(`a client that hangs up is noticed ${server.notices}`, () => hangUp(site, id, server.notices));
+  if (server.notices) test(`a client that hangs up is noticed ${server.notices}`, () => hangUp(site, id, seconds.unnoticed * 1000));
 
-  test(`${SILENCE_S} seconds of a silent provider are survived`, async () => {
-    const stream = await site.stream('/api/chat/stream', { message: `${id} mock:deltas=2,delay=${SILENCE_S * 1000}` }, { timeout: (SILENCE_S + 20) * 1000 });
+  test(`${seconds.silence} seconds of a silent provider are survived`, async () => {
+    const stream = await site.stream('/api/chat/stream', { message: `${id} mock:deltas=2,delay=${seconds.silence * 1000}` },
+      { timeout: (seconds.silence + 20) * 1000 });
     await stream.ended;
     assert.equal(stream.closed, 'end', stream.raw);
     assert.equal(stream.text, 'w0 w1 ');
@@ -89,7 +97,8 @@ function checks(server) {
 async function streams(site, id) {
   const gate = openGate(mock, `${id} gated`);
   gate.send('piece0 ');
-  const stream = await site.stream('/api/chat/stream', { message: `${id} gated` });
+  const stream = await site.stream('/api/chat/stream', { message: `${id} gated` }, { headers: { 'Accept-Encoding': 'gzip, deflate, br' } });
+  assert.equal(stream.headers['content-encoding'], undefined, 'the web server compresses streams');
   const late = [];
   for (let i = 0; i < 6; i++) {
     const sent = process.hrtime.bigint();
@@ -148,29 +157,28 @@ async function polls(site, id) {
   }
   gate.finish();
   await asked.reply;
-  const last = await site.get(`/api/messages/${message}?after=0&wait=10`);
-  assert.equal(last.json?.content, 'first second ', last.text);
-  assert.equal(last.json.done, true, last.text);
+  const last = await site.get(`/api/messages/${message}?after=${after}&wait=10`);
+  assert.equal(last.json?.done, true, last.text);
+  const all = await site.get(`/api/messages/${message}?after=0`);
+  assert.equal(all.json?.content, 'first second ', all.text);
 }
 
 async function stops(site, id) {
   const asked = ask(site, `${id} stopped mock:deltas=3,hang=1`);
   const message = await asked.id();
-  const [call] = mock.calls(`${id} stopped`);
+  const call = await mock.waitCall(`${id} stopped`, 10000);
   const reply = await site.post('/api/chat/stop', { message_id: message });
   assert.equal(reply.status, 200, reply.text);
   assert.ok(await within(call.left, 8000), 'the provider still holds its connection');
   await asked.reply;
 }
 
-async function hangUp(site, id, notices) {
+async function hangUp(site, id, limit) {
   const stream = await site.stream('/api/chat/stream', { message: `${id} left mock:deltas=3,hang=1` });
   await stream.until((s) => s.deltas.length === 1);
   const [call] = mock.calls(`${id} left`);
   const gone = process.hrtime.bigint();
   stream.abort();
-  /* At once: nothing is written meanwhile. Otherwise Caddy needs four or five writes, one a heartbeat. */
-  const limit = notices === 'at once' ? SETTINGS.HEARTBEAT_SECONDS * 1000 + 1500 : SETTINGS.HEARTBEAT_SECONDS * 8000;
   assert.ok(await within(call.left, limit), `the provider still holds its connection after ${limit} ms`);
   if (process.env.PARLEY_TEST_TIMES) console.log(`${id}: noticed after ${(call.leftAt - gone) / NS_PER_MS} ms`);
 }

@@ -105,6 +105,7 @@ describe('started by', { concurrency: 2 }, () => {
       const server = servers.find(({ name, below }) => name === wanted && below === '');
       await site.startServer((port) => server.command(site, port, null));
       await converse(site, `${wanted} one`);
+      assert.equal(site.processes().length, 1);
 
       const died = site.processes();
       died.forEach((pid) => process.kill(pid, 'SIGKILL'));

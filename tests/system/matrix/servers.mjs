@@ -113,8 +113,9 @@ FcgidProcessTableFile ${site.path('run/fcgid_shm')}
 const onPort = (port) => [['*:80', `127.0.0.1:${port}`]];
 
 /* The layout that deploy/shared-hosting describes, in a home directory; the host's own vhost allows .htaccess. */
-function sharedHost(site, port, program, timeout) {
-  fs.cpSync(path.join(ROOT, 'deploy/shared-hosting'), site.path('home'), { recursive: true });
+export function sharedHost(site, port, program, timeout, from = path.join(ROOT, 'deploy/shared-hosting')) {
+  fs.cpSync(from, site.path('home'), { recursive: true });
+  fs.chmodSync(site.path('home'), 0o711);
   const chat = site.path('home/public_html/chat');
   if (program === 'cgi') {
     const htaccess = path.join(chat, '.htaccess');
