@@ -43,6 +43,7 @@ struct db {
     size_t statements_len;
     struct db_file_identity identity; /* of the file that was opened */
     bool identified;
+    bool retries_busy; /* busy is no news worth a log line */
 };
 
 /* ---- errors ---- */
@@ -123,6 +124,8 @@ static void fail(struct db *db, int code, const char *sql)
 
     if (db->status == DB_OK)
         db->status = status;
+    if (status == DB_BUSY && db->retries_busy)
+        return;
     log_write(status == DB_CONSTRAINT ? LOG_INFO : LOG_ERROR, "store_error",
               (struct log_field[]){ LOG_STR("status", db_status_name(status)),
                                     LOG_INT("sqlite_code", sqlite3_extended_errcode(db->sqlite)),
@@ -276,18 +279,17 @@ enum db_status db_use_wal(struct db *db)
      * and lose data later. */
     if (db_file_on_network(sqlite3_db_filename(db->sqlite, "main")))
         return use_delete(db, "network file system");
-    while (!journal_is_wal(db, "PRAGMA journal_mode = WAL")) {
-        if (db->status == DB_READONLY || db->status == DB_FULL)
-            return db->status;
-        if (db->status != DB_BUSY)
-            return use_delete(db, "the file system cannot do WAL");
-        /* The switch itself does not ask the busy handler. */
-        if (clock_mono_us() >= deadline_us)
-            return DB_BUSY;
+    /* The switch itself does not ask the busy handler; several workers may start at once. */
+    db->retries_busy = true;
+    while (!journal_is_wal(db, "PRAGMA journal_mode = WAL") && db->status == DB_BUSY &&
+           clock_mono_us() < deadline_us) {
         db_clear(db);
         nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
     }
-    return DB_OK;
+    db->retries_busy = false;
+    if (db->status == DB_READONLY || db->status == DB_FULL || db->status == DB_BUSY)
+        return db->status;
+    return db_is_wal(db) ? DB_OK : use_delete(db, "the file system cannot do WAL");
 }
 
 void db_checkpoint(struct db *db)

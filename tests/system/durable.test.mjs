@@ -236,6 +236,29 @@ describe('a store in trouble', () => {
     }, 20000, 100), 'the answer was not saved when there was room again');
   });
 
+  test('a read-only file system: a clear error before the provider is called', async (t) => {
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'parley-ro-'));
+    let own;
+    t.after(async () => {
+      await own?.stop();
+      spawnSync('umount', [dir]);
+      fs.rmdirSync(dir);
+    });
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', dir]).status !== 0) {
+      t.diagnostic('no tmpfs can be mounted here');
+      return;
+    }
+    own = await startParley({ mock, via: 'cgi', env: { DATABASE_URL: `sqlite:${dir}/ro.db` } });
+    assert.equal((await own.post('/api/chat', { message: 'while it can be written mock:' })).status, 200);
+    await eventually(() => spawnSync('mount', ['-o', 'remount,ro', dir]).status === 0);
+    const { status, json, text } = await own.post('/api/chat', { message: 'while it is read-only mock:' });
+    assert.equal(status, 503, text);
+    assert.match(json.code, /^(store_|cannot_start)/);
+    assert.equal(mock.calls('while it is read-only').length, 0);
+    assert.ok(await eventually(() => spawnSync('mount', ['-o', 'remount,rw', dir]).status === 0));
+    assert.equal((await own.post('/api/chat', { message: 'writable again mock:' })).status, 200);
+  });
+
   test('a database file that vanished: a clear error before the provider is called, and a restored one is used', async (t) => {
     const own = await startParley({ mock, via: 'nginx', workers: 2 });
     t.after(() => own.stop());
