@@ -88,7 +88,7 @@ static bool idle(void *ctx)
     size_t busy = 0;
 
     for (size_t i = 0; i < serve->count; i++)
-        busy += serve->servers[i] != NULL ? server_busy(serve->servers[i]) : 0;
+        busy += server_busy(serve->servers[i]);
     return busy == 0 && answers_idle(serve->app.answers);
 }
 

@@ -40,13 +40,12 @@ class Site {
     this.program = this.path('bin/parley');
     this.settingsFile = this.path('parley.env');
     this.socket = this.path('run/parley.sock');
-    this.db = this.path('data/parley.db');
     this.logFile = this.path('parley.log');
     this.children = [];
     for (const name of ['bin', 'lib', 'run', 'data', 'www', 'log']) fs.mkdirSync(this.path(name));
     fs.copyFileSync(PARLEY, this.program);
     this.write('parley.env', Object.entries({
-      DATABASE_URL: `sqlite:${this.db}`, LOG_FILE: this.logFile, DRAIN_SECONDS: 5, REQUEST_THREADS: 2, WORKERS: '',
+      DATABASE_URL: `sqlite:${this.path('data/parley.db')}`, LOG_FILE: this.logFile, DRAIN_SECONDS: 5, REQUEST_THREADS: 2, WORKERS: '',
       OPENAI_API_BASE: mock.url, OPENAI_API_KEY: 'sk-test-key', OPENAI_MODEL: 'mock-model', ...settings,
     }).map(([key, value]) => `${key}=${value}\n`).join(''));
     this.give('.');
@@ -131,11 +130,6 @@ class Site {
   get(where, options) { return this.request(where, options); }
   post(where, json, options = {}) { return this.request(where, { method: 'POST', json, ...options }); }
   stream(where, json, options = {}) { return openStream(this.url + where, { method: 'POST', json, ...options }); }
-
-  sql(text) {
-    const out = execFileSync('sqlite3', ['-readonly', '-json', '-cmd', '.timeout 2000', this.db, text], { encoding: 'utf8' });
-    return out.trim() ? JSON.parse(out) : [];
-  }
 
   /* Processes of this site's program, whoever started them. */
   processes() {
