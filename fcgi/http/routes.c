@@ -9,15 +9,17 @@
 #include "fcgi/http/router.h"
 
 const struct route routes[] = {
-    { HTTP_POST, "/api/chat", ROUTE_JSON | ROUTE_STREAM, endpoint_chat },
-    { HTTP_POST, "/api/chat/stream", ROUTE_JSON | ROUTE_STREAM, endpoint_chat_stream },
-    { HTTP_POST, "/api/chat/simple", ROUTE_JSON | ROUTE_STREAM, endpoint_chat_simple },
+    { HTTP_POST, "/api/chat", ROUTE_JSON | ROUTE_STREAM | ROUTE_OWNER, endpoint_chat },
+    { HTTP_POST, "/api/chat/stream", ROUTE_JSON | ROUTE_STREAM | ROUTE_OWNER,
+      endpoint_chat_stream },
+    { HTTP_POST, "/api/chat/simple", ROUTE_JSON | ROUTE_STREAM | ROUTE_OWNER,
+      endpoint_chat_simple },
     { HTTP_GET, "/api/chat/stream/{message_id}", ROUTE_STREAM, endpoint_answer_stream },
     { HTTP_GET, "/api/messages/{message_id}", ROUTE_STREAM, endpoint_answer_poll },
     { HTTP_POST, "/api/chat/stop", ROUTE_JSON, endpoint_answer_stop },
-    { HTTP_POST, "/api/create-session", ROUTE_JSON, endpoint_create_session },
-    { HTTP_GET, "/api/health", 0, endpoint_api_health },
-    { HTTP_GET, "/health", 0, endpoint_health },
+    { HTTP_POST, "/api/create-session", ROUTE_JSON | ROUTE_OWNER, endpoint_create_session },
+    { HTTP_GET, "/api/health", ROUTE_PROBE, endpoint_api_health },
+    { HTTP_GET, "/health", ROUTE_PROBE, endpoint_health },
     { HTTP_GET, "/api/config", 0, endpoint_config },
     { HTTP_GET, "/", ROUTE_PAGE, endpoint_page },
     { HTTP_GET, "/chat", ROUTE_PAGE, endpoint_page },
