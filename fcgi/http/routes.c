@@ -18,6 +18,8 @@ const struct route routes[] = {
     { HTTP_GET, "/api/messages/{message_id}", ROUTE_STREAM, endpoint_answer_poll },
     { HTTP_POST, "/api/chat/stop", ROUTE_JSON, endpoint_answer_stop },
     { HTTP_POST, "/api/create-session", ROUTE_JSON | ROUTE_OWNER, endpoint_create_session },
+    { HTTP_GET, "/api/whoami", 0, endpoint_whoami },
+    { HTTP_DELETE, "/api/visitor", 0, endpoint_visitor_delete },
     { HTTP_GET, "/api/health", ROUTE_PROBE, endpoint_api_health },
     { HTTP_GET, "/health", ROUTE_PROBE, endpoint_health },
     { HTTP_GET, "/api/config", 0, endpoint_config },
