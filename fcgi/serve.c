@@ -270,8 +270,8 @@ int serve_cgi(const struct config *config)
 
     status = transport_cgi_serve(&cgi.app);
     cgi_finish_answers(&cgi);
-    if (!cgi.told_to_end)
-        upkeep_run_once(&cgi.app);
+    /* After SIGTERM, too, which lighttpd sends whenever the client has closed: it is short. */
+    upkeep_run_once(&cgi.app);
     app_close(&cgi.app);
     uv_close((uv_handle_t *)&cgi.term, NULL);
     uv_run(&cgi.loop, UV_RUN_DEFAULT);

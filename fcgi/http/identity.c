@@ -110,13 +110,13 @@ void identity_network(const char *address, char out[IDENTITY_NETWORK_SIZE])
 /* What stands behind "Bearer", NULL when there is no such thing. */
 static const char *bearer(const struct exchange *exchange)
 {
-    static const char scheme[] = "Bearer ";
+    static const char scheme[] = "Bearer";
     const char *value = request_header(&exchange->request, "Authorization");
 
     if (value == NULL || strncasecmp(value, scheme, sizeof scheme - 1) != 0)
         return NULL;
     value += sizeof scheme - 1;
-    return value + strspn(value, " ");
+    return *value == ' ' || *value == '\0' ? value + strspn(value, " ") : NULL;
 }
 
 /* A flood of wrong keys shall not queue for the write lock either. */
