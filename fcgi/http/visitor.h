@@ -10,7 +10,7 @@
 #include "common/base/caps.h"
 
 #define VISITOR_KEY_SIZE    32
-#define VISITOR_COOKIE_SIZE (CAP_ID + 56) /* of the value, NUL included */
+#define VISITOR_COOKIE_SIZE (CAP_ID + 80) /* of the value, NUL included */
 #define VISITOR_PREFIX      "vis_"
 #define VISITOR_SHORT_SIZE  13 /* of the id as people are shown it, NUL included */
 
