@@ -88,6 +88,25 @@ describe('USER_ID_ACCESS=owner', () => {
         assert.equal((await bob.chat(user)).status, 200);
       });
 
+      test('a second visitor can neither read nor erase the history of a user_id', async (t) => {
+        const where = `/api/chat/history/heidi-${front}`;
+        const heidi = new Visitor(at);
+        await heidi.chat(`heidi-${front}`, 'the secret is swordfish');
+        const own = await heidi.ask(where, { method: 'GET' });
+        if (own.json.code === 'unknown_path') return t.skip('this program has no histories');
+        assert.equal(own.json.count, 1);
+        const eve = new Visitor(at);
+        for (const method of ['GET', 'DELETE']) {
+          const reply = await eve.ask(where, { method });
+          assertUnknown(reply);
+          assert.doesNotMatch(reply.text, /swordfish/);
+        }
+        const site = new Visitor(at, { Authorization: `Bearer ${key}` });
+        assert.equal((await site.ask(where, { method: 'GET' })).json.count, 1);
+        assert.equal((await heidi.ask(where, { method: 'DELETE' })).status, 200);
+        assert.equal((await heidi.ask(where, { method: 'GET' })).json.count, 0);
+      });
+
       test('an API key acts for any user_id, and what it makes no visitor takes over', async () => {
         const site = new Visitor(at, { Authorization: `Bearer ${key}` });
         const carol = new Visitor(at);
