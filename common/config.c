@@ -22,6 +22,7 @@
 #define LISTEN(member)        .type = CONFIG_LISTEN, OFFSET(member, char *)
 #define PREFIX(member)        .type = CONFIG_PREFIX, OFFSET(member, char *)
 #define ORIGINS(member)       .type = CONFIG_ORIGINS, OFFSET(member, char *)
+#define NETWORKS(member)      .type = CONFIG_NETWORKS, OFFSET(member, char *)
 #define DATABASE(member)      .type = CONFIG_DATABASE, OFFSET(member, char *)
 #define CHOICE(member, words) .type = CONFIG_CHOICE, .choices = (words), OFFSET(member, char *)
 #define INT(member, low, high)                                                                     \
@@ -35,6 +36,7 @@
 #define YEAR_S  (365 * DAY_S)
 
 static const char identity[] = "Identity";
+static const char owners[] = "Visitors and their data";
 static const char process[] = "Process";
 static const char logging[] = "Log";
 static const char storage[] = "Store";
@@ -66,6 +68,31 @@ const struct config_option config_options[] = {
       BOOL(debug),
       .fallback = "false",
       .help = "For developers: the same as LOG_LEVEL=debug." },
+
+    { .name = "SECRET_KEY",
+      .section = owners,
+      SECRET(secret_key),
+      .fallback = "",
+      .help =
+          "Signs the visitors' cookies; empty = a key is made once and kept beside the database. "
+          "With another one all visitors are new." },
+    { .name = "USER_ID_ACCESS",
+      .section = owners,
+      CHOICE(user_id_access, "owner|open"),
+      .fallback = "owner",
+      .help =
+          "owner = a user_id belongs to the visitor or API key that used it first; open = anybody "
+          "may use any user_id, for trusted networks." },
+    { .name = "RETENTION_DAYS",
+      .section = owners,
+      INT(retention_days, 0, 36500),
+      .fallback = "0",
+      .help = "Days without a new question after which a conversation is erased; 0 = never." },
+    { .name = "AUDIT_DAYS",
+      .section = owners,
+      INT(audit_days, 0, 36500),
+      .fallback = "365",
+      .help = "Days that lines of the audit log are kept; 0 = for ever." },
 
     { .name = "LISTEN",
       .section = process,
@@ -136,6 +163,25 @@ const struct config_option config_options[] = {
       ORIGINS(cors_origin),
       .fallback = "",
       .help = "Web origins that may call the API from a browser; empty = the same origin only." },
+    { .name = "TRUSTED_PROXIES",
+      .section = http,
+      NETWORKS(trusted_proxies),
+      .fallback = "",
+      .help = "Networks whose X-Forwarded-For and X-Forwarded-Proto are believed; `unix` = peers "
+              "of the "
+              "web server that have no address. Empty = nobody's." },
+    { .name = "FORCE_HTTPS",
+      .section = http,
+      CHOICE(force_https, "off|redirect"),
+      .fallback = "off",
+      .help = "redirect = what comes over http is sent to https (GET) or refused with 403. Health "
+              "checks pass." },
+    { .name = "HSTS_SECONDS",
+      .section = http,
+      INT(hsts_s, 0, 2 * YEAR_S),
+      .fallback = "0",
+      .help = "Seconds that browsers are to insist on https, told in replies over https; 0 = not "
+              "told." },
     { .name = "MAX_BODY_BYTES",
       .section = http,
       INT(max_body_bytes, 1024, 64 * 1024 * 1024),

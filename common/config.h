@@ -24,6 +24,12 @@ struct config {
     char *system_prompt;
     bool debug;
 
+    /* visitors and their data */
+    char *secret_key;       /* "" = a file beside the database */
+    char *user_id_access;   /* owner | open */
+    int64_t retention_days; /* 0 = keep */
+    int64_t audit_days;     /* 0 = keep */
+
     /* process */
     char *listen;    /* unix:PATH | HOST:PORT */
     int64_t workers; /* 0 = one per core, at least 2 */
@@ -42,8 +48,11 @@ struct config {
     int64_t store_busy_ms;
 
     /* http */
-    char *base_path;   /* prefix that the web server leaves in the path, "" = none */
-    char *cors_origin; /* space or comma separated list, "" = same origin only */
+    char *base_path;       /* prefix that the web server leaves in the path, "" = none */
+    char *cors_origin;     /* space or comma separated list, "" = same origin only */
+    char *trusted_proxies; /* list of networks, "unix" among them */
+    char *force_https;     /* off | redirect */
+    int64_t hsts_s;        /* 0 = no header */
     int64_t max_body_bytes;
     int64_t request_timeout_s; /* a request must have arrived whole by then */
     int64_t heartbeat_s;

@@ -20,6 +20,7 @@ enum config_type {
     CONFIG_LISTEN,   /* unix:PATH or HOST:PORT */
     CONFIG_PREFIX,   /* "" or /path without a slash at the end */
     CONFIG_ORIGINS,  /* list of web origins */
+    CONFIG_NETWORKS, /* list of IP networks */
     CONFIG_DATABASE, /* sqlite:PATH */
     CONFIG_INT,
     CONFIG_FLOAT,

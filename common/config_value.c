@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "common/base/caps.h"
+#include "common/base/net.h"
 #include "common/base/text.h"
 
 #define SHOWN_VALUE 80 /* bytes of a wrong value that an error repeats */
@@ -98,6 +99,13 @@ static bool check_origins(char *value)
         if (!check_origin(origin))
             return false;
     return true;
+}
+
+static bool check_networks(char *value)
+{
+    struct net_list list;
+
+    return net_list_parse(value, &list);
 }
 
 static bool check_database(char *value)
@@ -202,6 +210,9 @@ static const struct {
     [CONFIG_ORIGINS] = { check_origins, NULL,
                          "origins such as https://example.com, without a path, separated by spaces "
                          "or commas, or *" },
+    [CONFIG_NETWORKS] = { check_networks, NULL,
+                          "networks such as 10.0.0.0/8 or 2001:db8::/32, addresses, or unix, "
+                          "separated by spaces or commas" },
     [CONFIG_DATABASE] = { check_database, NULL, "sqlite:PATH" },
     [CONFIG_INT] = { NULL, read_int, NULL },
     [CONFIG_FLOAT] = { NULL, read_float, NULL },

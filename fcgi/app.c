@@ -1,5 +1,6 @@
 /*
- * app: see app.h. The order of opening is the order of need: randomness, providers, store, relay, answers.
+ * app: see app.h. The order of opening is the order of need: randomness, providers, store,
+ * identity, relay, answers.
  */
 #include "fcgi/app.h"
 
@@ -9,6 +10,7 @@
 #include "common/base/id.h"
 #include "common/relay.h"
 #include "common/store/store.h"
+#include "fcgi/http/identity.h"
 
 #define RELAY_MAX_IDLE 256 /* upstream connections kept per worker */
 
@@ -31,6 +33,8 @@ enum result app_open(struct app *app, const struct config *config, struct uv_loo
         return result;
     if ((result = store_open(config, &app->store, fault)) != RESULT_OK)
         goto fail;
+    if ((result = identity_open(config, app->store, &app->identity, fault)) != RESULT_OK)
+        goto fail;
     if ((result = relay_open(loop, &relay, &app->relay)) != RESULT_OK) {
         fault_set(fault, result, "no_relay", NULL, "libcurl could not be started.");
         goto fail;
@@ -50,9 +54,11 @@ void app_close(struct app *app)
 {
     answers_close(app->answers);
     relay_close(app->relay);
+    identity_close(app->identity);
     store_close(app->store);
     providers_free(&app->providers);
     app->answers = NULL;
+    app->identity = NULL;
     app->relay = NULL;
     app->store = NULL;
 }

@@ -13,6 +13,7 @@
 #include "common/base/result.h"
 
 struct answers;
+struct identity;
 struct relay;
 struct store;
 struct uv_loop_s;
@@ -24,6 +25,7 @@ struct app {
     struct store *store;
     struct relay *relay;
     struct answers *answers;
+    struct identity *identity;
     char writer[CAP_ID]; /* id of this process towards the store */
     int64_t started_ms;  /* wall clock of the whole program's start */
     /* Have the answer made by a process of its own; NULL where this process stays. False: could not. */

@@ -13,6 +13,7 @@
 #include "common/config.h"
 #include "common/providers/provider.h"
 #include "fcgi/care.h"
+#include "fcgi/commands_admin.h"
 #include "fcgi/process/master.h"
 #include "fcgi/serve.h"
 #include "fcgi/start.h"
@@ -170,6 +171,12 @@ static const struct command commands[] = {
     { "backup", "FILE", "a consistent copy of the running database", care_backup },
     { "answer", "MESSAGE_ID", "make an accepted answer (a CGI process starts this by itself)",
       care_answer },
+    { "keys", "add NAME | list | revoke NAME",
+      "API keys for the backends of your sites; a new one is shown once", command_keys },
+    { "audit", "[--limit N]", "who tried keys, erased or exported what, and when; the newest last",
+      command_audit },
+    { "purge", "[--older-than DAYS | --visitor ID | --user ID] [--dry-run]",
+      "erase conversations; without a choice those older than RETENTION_DAYS", command_purge },
     { "print-config-docs", "", "the options as a Markdown page", run_print_docs },
     { "print-env-example", "", "the options as a commented .env file", run_print_env },
     { "version", "", "which Parley this is", run_version },

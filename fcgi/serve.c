@@ -25,6 +25,7 @@
 #include "fcgi/process/listen.h"
 #include "fcgi/process/master.h"
 #include "fcgi/process/worker.h"
+#include "fcgi/upkeep.h"
 
 #define WORKERS_LEAST 2
 
@@ -36,6 +37,7 @@ struct serve {
 
     struct app app;
     struct server *servers[SERVE_MAX_SOCKETS];
+    struct upkeep *upkeep;
 };
 
 /* ---- the worker's hooks ---- */
@@ -68,6 +70,7 @@ static bool start(void *ctx, uv_loop_t *loop)
             return false;
         }
     }
+    serve->upkeep = upkeep_open(loop, &serve->app);
     log_info("worker_serving", LOG_STR("provider", serve->app.providers.list[0].name),
              LOG_INT("request_threads", serve->config->request_threads),
              LOG_INT("max_streams", serve->config->max_streams));
@@ -80,6 +83,8 @@ static void drain(void *ctx)
 
     for (size_t i = 0; i < serve->count; i++)
         server_stop_accepting(serve->servers[i]);
+    upkeep_close(serve->upkeep);
+    serve->upkeep = NULL;
 }
 
 static bool idle(void *ctx)
@@ -265,6 +270,8 @@ int serve_cgi(const struct config *config)
 
     status = transport_cgi_serve(&cgi.app);
     cgi_finish_answers(&cgi);
+    /* After SIGTERM, too, which lighttpd sends whenever the client has closed: it is short. */
+    upkeep_run_once(&cgi.app);
     app_close(&cgi.app);
     uv_close((uv_handle_t *)&cgi.term, NULL);
     uv_run(&cgi.loop, UV_RUN_DEFAULT);

@@ -30,11 +30,16 @@ struct store;
 enum result store_open(const struct config *config, struct store **out, struct fault *fault);
 void store_close(struct store *store);
 
-/* Who asks. Every read and write of a conversation carries it in its SQL. */
+/*
+ * Who asks. Every read and write of a conversation carries it in its SQL: a conversation under a user_id is
+ * its owner's alone, unless `any`; under an id that the server made it belongs to whoever knows the id.
+ * store_owners.h has keys, visitors, erasing and the audit log.
+ */
 enum owner_kind { OWNER_NONE, OWNER_VISITOR, OWNER_KEY, OWNER_LOGIN };
 struct owner {
     enum owner_kind kind;
-    char id[CAP_ID]; /* of the visitor, key or login; "" for OWNER_NONE */
+    char id[CAP_ID]; /* of the visitor or login, name of the key; "" for OWNER_NONE */
+    bool any;        /* may act for any user_id: a key, or everybody with USER_ID_ACCESS=open */
 };
 
 /* ---- a turn begins ---- */

@@ -6,6 +6,8 @@
  */
 #include "common/store/store_sqlite.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +16,8 @@
 #include "common/base/text.h"
 #include "common/config.h"
 #include "common/store/migrate.h"
+#include "common/store/secret_file.h"
+#include "common/store/store_owners.h"
 
 #define SCHEME          "sqlite:"
 #define WRITE_CACHE_KIB 1024
@@ -79,6 +83,28 @@ void store_close(struct store *store)
     free(store);
 }
 
+enum result store_secret(const struct store *store, unsigned char out[STORE_SECRET_SIZE],
+                         struct fault *fault)
+{
+    static const char ending[] = ".key";
+    size_t size = strlen(store->path) + sizeof ending;
+    char *path = malloc(size);
+    int error = ENOMEM;
+
+    if (path != NULL) {
+        snprintf(path, size, "%s%s", store->path, ending);
+        error = secret_file_read(path, out, STORE_SECRET_SIZE);
+    }
+    free(path);
+    if (error == 0)
+        return RESULT_OK;
+    return fault_set(fault, RESULT_STORE_DOWN, "no_secret", NULL,
+                     "The key beside the database (its name and .key) cannot be %s: %s. "
+                     "SECRET_KEY does without it.",
+                     error == EBADMSG ? "used" : "read or made",
+                     error == EBADMSG ? "it is not a key" : strerror(error));
+}
+
 /* ---- what the other files need ---- */
 
 enum result store_sqlite_fault(struct fault *fault, enum db_status status)
@@ -112,21 +138,6 @@ enum result store_sqlite_write(struct store *store, db_writer_job *job, void *ar
     return result == RESULT_STORE_DOWN ? store_sqlite_fault(fault, why) : result;
 }
 
-const char *store_sqlite_owner_kind(enum owner_kind kind)
-{
-    switch (kind) {
-    case OWNER_NONE:
-        return "none";
-    case OWNER_VISITOR:
-        return "visitor";
-    case OWNER_KEY:
-        return "key";
-    case OWNER_LOGIN:
-        return "login";
-    }
-    return "none";
-}
-
 void store_stats(struct store *store, struct store_stats *out)
 {
     struct db_writer_stats stats;
@@ -151,10 +162,10 @@ static enum result create_session(struct db *db, void *arg)
             " updated_ms) VALUES (:public, 'session', :kind, :owner, :now, :now)");
 
     db_bind_text(stmt, ":public", session->session_id);
-    db_bind_text(stmt, ":kind", store_sqlite_owner_kind(session->owner->kind));
-    db_bind_text(stmt, ":owner", session->owner->id);
+    store_sqlite_bind_owner(stmt, session->owner);
     db_bind_int(stmt, ":now", session->now_ms);
     db_run(stmt);
+    store_sqlite_owner_seen(db, session->owner, session->now_ms);
     return RESULT_OK;
 }
 

@@ -37,7 +37,27 @@ struct store_sqlite_past {
 enum result store_sqlite_history(struct db *db, const struct store_sqlite_past *past,
                                  struct store_turn_begun *out, struct fault *fault);
 
+/* ---- owners (store_sqlite_owner.c) ---- */
+
+/*
+ * The owner rule, for the WHERE of every statement that reaches a conversation for somebody from outside.
+ * The columns are those of conversations.
+ */
+#define OWNER_RULE "(user_id IS NULL OR :any OR (owner_kind = :kind AND owner_id = :owner))"
+
+/* Bind :any, :kind and :owner of a statement with OWNER_RULE. */
+void store_sqlite_bind_rule(struct db_stmt *stmt, const struct owner *owner);
+/* Bind :kind and :owner alone: for rows that are made, and for lists of somebody's own. */
+void store_sqlite_bind_owner(struct db_stmt *stmt, const struct owner *owner);
+
+/* The owner does something: keep the row of a visitor, note the use of a key; writes only now and then. */
+void store_sqlite_owner_seen(struct db *db, const struct owner *owner, int64_t now_ms);
+
 /* The stored name of an owner kind. */
 const char *store_sqlite_owner_kind(enum owner_kind kind);
+
+/* A line of the audit log, within the transaction of what it is about (store_sqlite_audit.c). */
+struct store_audit;
+void store_sqlite_audit(struct db *db, const struct store_audit *line);
 
 #endif

@@ -57,9 +57,10 @@ static struct db_stmt *find_statement(struct db *db, const struct store_turn *tu
     struct db_stmt *stmt;
 
     if (request->user_id != NULL) {
-        stmt = db_prepare(db, "SELECT id, public_id, user_context FROM conversations"
-                              " WHERE user_id = :user");
+        stmt = db_prepare(db, "SELECT id, public_id, user_context, " OWNER_RULE
+                              " FROM conversations WHERE user_id = :user");
         db_bind_text(stmt, ":user", request->user_id);
+        store_sqlite_bind_rule(stmt, turn->owner);
         return stmt;
     }
     if (request->conversation_id == NULL)
@@ -67,14 +68,16 @@ static struct db_stmt *find_statement(struct db *db, const struct store_turn *tu
     if (is_session(turn)) {
         stmt = db_prepare(db, "SELECT id, public_id, user_context FROM conversations"
                               " WHERE public_id = :public AND contract = 'session'"
-                              " AND updated_ms >= :oldest");
+                              " AND updated_ms >= :oldest AND " OWNER_RULE);
         db_bind_int(stmt, ":oldest",
                     turn->session_ttl_ms > 0 ? turn->now_ms - turn->session_ttl_ms : INT64_MIN);
     } else {
         stmt = db_prepare(db, "SELECT id, public_id, user_context FROM conversations"
-                              " WHERE public_id = :public AND contract <> 'session'");
+                              " WHERE public_id = :public AND contract <> 'session'"
+                              " AND " OWNER_RULE);
     }
     db_bind_text(stmt, ":public", request->conversation_id);
+    store_sqlite_bind_rule(stmt, turn->owner);
     return stmt;
 }
 
@@ -107,8 +110,7 @@ static enum result create_conversation(struct db *db, struct begin *begin)
 
     db_bind_text(stmt, ":public", begin->out->conversation_id);
     db_bind_text(stmt, ":contract", turn->contract);
-    db_bind_text(stmt, ":kind", store_sqlite_owner_kind(turn->owner->kind));
-    db_bind_text(stmt, ":owner", turn->owner->id);
+    store_sqlite_bind_owner(stmt, turn->owner);
     db_bind_text(stmt, ":user", turn->request->user_id);
     db_bind_text(stmt, ":context", turn->request->context_json);
     db_bind_int(stmt, ":now", turn->now_ms);
@@ -121,6 +123,9 @@ static enum result create_conversation(struct db *db, struct begin *begin)
 
 static enum result unknown(const struct begin *begin)
 {
+    if (begin->turn->request->user_id != NULL)
+        return fault_set(begin->fault, RESULT_NOT_FOUND, "unknown_user", "user_id",
+                         "This user_id is not one of yours.");
     if (is_session(begin->turn))
         return fault_set(begin->fault, RESULT_NOT_FOUND, "unknown_session", "sessionId",
                          "Session not found");
@@ -134,8 +139,13 @@ static enum result find_conversation(struct db *db, struct begin *begin)
     bool may_create = begin->turn->request->user_id != NULL ||
                       (begin->turn->request->conversation_id == NULL && !is_session(begin->turn));
 
-    if (stmt != NULL && db_step(stmt))
-        return take_found(stmt, begin);
+    if (stmt != NULL && db_step(stmt)) {
+        /* The search by user_id finds other people's too, so that it does not make a second one. */
+        if (begin->turn->request->user_id == NULL || db_int(stmt, 3) != 0)
+            return take_found(stmt, begin);
+        db_reset(stmt);
+        return unknown(begin);
+    }
     if (db_status(db) != DB_OK)
         return RESULT_STORE_DOWN;
     return may_create ? create_conversation(db, begin) : unknown(begin);
@@ -323,6 +333,7 @@ static enum result begin_turn(struct db *db, void *arg)
         return result;
     if (!begin->fresh)
         touch_conversation(db, begin);
+    store_sqlite_owner_seen(db, begin->turn->owner, begin->turn->now_ms);
     insert_question(db, begin);
     insert_answer(db, begin);
     return make_history(db, begin);

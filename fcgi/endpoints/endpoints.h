@@ -20,6 +20,10 @@ void endpoint_answer_stop(struct exchange *exchange);   /* POST /api/chat/stop *
 /* sessions.c */
 void endpoint_create_session(struct exchange *exchange);
 
+/* visitor.c */
+void endpoint_whoami(struct exchange *exchange);
+void endpoint_visitor_delete(struct exchange *exchange);
+
 /* health.c */
 void endpoint_api_health(struct exchange *exchange);
 void endpoint_health(struct exchange *exchange);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/store/store.h"
+#include "fcgi/http/peer.h"
 #include "fcgi/http/request.h"
 #include "fcgi/http/response.h"
 
@@ -21,6 +22,7 @@ struct exchange {
     struct request request;
     struct response response;
     const struct route *route; /* set by the gate; NULL: unknown path */
+    struct peer peer;          /* where it comes from; set by the gate */
     struct owner owner;        /* who asks; set by the gate */
     int64_t accepted_us;       /* monotonic, set by the server, as is what stands above */
     int64_t started_us;        /* when a request thread took it; set by exchange_run */

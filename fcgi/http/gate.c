@@ -1,24 +1,31 @@
 /*
  * gate: every check that comes before a handler, in one order for all rows of the table: capacity,
- * origin/CORS, method, body. The router is asked first, because the row says which checks there are.
+ * origin/CORS, method, auth, body. Before all of them: where the request comes from, and whether http will
+ * do. The router is asked first, because the row says which checks there are.
  *
  * CORS headers are put on the response before anything can be refused: a page on a listed site shall
  * be able to read why. A preflight is answered here and costs neither a store nor a stream's place.
  *
- * Runs on a request thread. Neighbours: router finds the row, origin compares, response replies.
+ * Runs on a request thread. Neighbours: router finds the row, peer and origin compare, identity says who asks,
+ * response replies.
  */
 #include "fcgi/http/gate.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "common/answers.h"
+#include "common/config.h"
 #include "fcgi/app.h"
 #include "fcgi/http/exchange.h"
+#include "fcgi/http/identity.h"
 #include "fcgi/http/origin.h"
 #include "fcgi/http/router.h"
+#include "fcgi/http/transport.h"
 
 #define OVERLOADED_RETRY_S 5
+#define CAP_LOCATION       2048
 
 /* What the steps look at and hand on. */
 struct passage {
@@ -36,10 +43,15 @@ static bool refuse(struct passage *passage, const struct fault *fault)
     return false;
 }
 
-static bool is_page(const struct passage *passage)
+static bool has_flag(const struct passage *passage, unsigned flag)
 {
     const struct route *route = passage->exchange->route;
-    return route != NULL && (route->flags & ROUTE_PAGE) != 0;
+    return route != NULL && (route->flags & flag) != 0;
+}
+
+static bool is_page(const struct passage *passage)
+{
+    return has_flag(passage, ROUTE_PAGE);
 }
 
 static void cors_headers(struct passage *passage)
@@ -55,6 +67,61 @@ static void cors_headers(struct passage *passage)
     response_header(response, "Access-Control-Expose-Headers",
                     "X-Request-Id, Retry-After, RateLimit-Limit, RateLimit-Remaining, "
                     "RateLimit-Reset, X-Cache");
+}
+
+/* The same address over https. Only what a Host header may hold is repeated, without the port: http's is not
+ * https's. False: there is no such address. */
+static bool secure_address(const struct exchange *exchange, struct buf *out)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-:[]";
+    struct transport *transport = exchange->transport;
+    const char *host = request_header(&exchange->request, "Host");
+    const char *uri = transport->ops->variable(transport, "REQUEST_URI");
+    if (host == NULL || *host == '\0' || strspn(host, allowed) != strlen(host) || uri == NULL ||
+        *uri != '/')
+        return false;
+    const char *bracket = strchr(host, ']');
+    size_t len = bracket != NULL ? (size_t)(bracket - host) + 1 : strcspn(host, ":");
+    buf_puts(out, "https://");
+    buf_put(out, host, len);
+    buf_puts(out, uri);
+    return !out->failed;
+}
+
+static bool redirect(struct passage *passage)
+{
+    struct exchange *exchange = passage->exchange;
+    enum http_method method = exchange->request.method;
+    struct buf location;
+    buf_init(&location, CAP_LOCATION);
+    bool sent = (method == HTTP_GET || method == HTTP_HEAD) && secure_address(exchange, &location);
+    if (sent) {
+        response_header(&exchange->response, "Location", buf_str(&location));
+        response_send(&exchange->response, 308, "text/plain; charset=utf-8", "", 0);
+    }
+    buf_free(&location);
+    return sent;
+}
+
+static bool step_scheme(struct passage *passage)
+{
+    struct exchange *exchange = passage->exchange;
+    const struct config *config = exchange->app->config;
+    char hsts[48];
+    if (exchange->peer.https && config->hsts_s > 0) {
+        snprintf(hsts, sizeof hsts, "max-age=%lld", (long long)config->hsts_s);
+        response_header(&exchange->response, "Strict-Transport-Security", hsts);
+    }
+    bool forced = config->force_https != NULL && strcmp(config->force_https, "redirect") == 0;
+    if (!forced || exchange->peer.https || has_flag(passage, ROUTE_PROBE))
+        return true;
+    if (redirect(passage))
+        return false;
+    struct fault fault;
+    fault_set(&fault, RESULT_FORBIDDEN, "https_required", NULL,
+              "This service is reached over https only.");
+    return refuse(passage, &fault);
 }
 
 static bool step_capacity(struct passage *passage)
@@ -121,6 +188,16 @@ static bool step_method(struct passage *passage)
     return refuse(passage, &passage->routing_fault);
 }
 
+static bool step_auth(struct passage *passage)
+{
+    struct fault fault = { 0 };
+    if (has_flag(passage, ROUTE_PAGE | ROUTE_PROBE))
+        return true;
+    if (identity_find(passage->exchange, passage->verdict == ORIGIN_LISTED, &fault) == RESULT_OK)
+        return true;
+    return refuse(passage, &fault);
+}
+
 /* "application/json" or anything "+json", with any parameters. */
 static bool is_json_type(const char *type)
 {
@@ -153,9 +230,10 @@ static bool step_body(struct passage *passage)
 
 bool gate_pass(struct exchange *exchange)
 {
-    static bool (*const steps[])(struct passage *) = { step_capacity, step_origin, step_method,
-                                                       step_body };
+    static bool (*const steps[])(struct passage *) = { step_scheme, step_capacity, step_origin,
+                                                       step_method, step_auth,     step_body };
     struct passage passage = { .exchange = exchange };
+    identity_peer(exchange);
     passage.routed = router_find(&exchange->request, &exchange->route, passage.allow,
                                  sizeof(passage.allow), &passage.routing_fault);
     if (!is_page(&passage)) {

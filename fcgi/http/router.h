@@ -15,7 +15,10 @@ struct exchange;
 enum route_flags {
     ROUTE_JSON = 1 << 0, /* has a JSON body: Content-Type checked, body read up to MAX_BODY_BYTES */
     ROUTE_STREAM = 1 << 1, /* may become a stream: refused with 503 when the worker is full */
-    ROUTE_PAGE = 1 << 2    /* for browsers: CSP and other page headers, no CORS */
+    ROUTE_PAGE =
+        1 << 2, /* for browsers: CSP and other page headers, no CORS, nobody is asked who he is */
+    ROUTE_OWNER = 1 << 3, /* makes what needs an owner: a new visitor gets his cookie here */
+    ROUTE_PROBE = 1 << 4  /* health: nobody is asked who he is, and http will do */
 };
 
 struct route {

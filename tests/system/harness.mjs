@@ -176,7 +176,7 @@ class Parley {
     fs.writeFileSync(path.join(this.dir, 'empty.env'), '');
     const all = {
       PATH: process.env.PATH, PARLEY_ENV: path.join(this.dir, 'empty.env'), DATABASE_URL: `sqlite:${this.db}`,
-      DRAIN_SECONDS: '5', REQUEST_THREADS: '4',
+      DRAIN_SECONDS: '5', REQUEST_THREADS: '4', USER_ID_ACCESS: 'open', /* owners.test.mjs has the default */
       ...(mock && { OPENAI_API_BASE: mock.url, OPENAI_API_KEY: 'sk-test-key', OPENAI_MODEL: 'mock-model' }),
       ...(!mock && { DEMO_DELAY_MS: '1' }),
       ...(this.startedByServer && { LOG_FILE: this.logFile }),

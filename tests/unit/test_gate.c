@@ -1,5 +1,5 @@
 /*
- * The gate: capacity, origin/CORS, method, body, in that order. Table and answers_full are the test's own
+ * The gate: scheme, capacity, origin/CORS, method, body, in that order; auth is test_identity's. Table and answers_full are the test's own
  * (they stand in for routes.c and answers.c at link time).
  */
 #include "tests/unit/memory_transport.h"
@@ -17,6 +17,7 @@ static void handle(struct exchange *exchange)
 const struct route routes[] = {
     { HTTP_POST, "/api/chat", ROUTE_JSON | ROUTE_STREAM, handle },
     { HTTP_GET, "/api/health", 0, handle },
+    { HTTP_GET, "/health", ROUTE_PROBE, handle },
     { HTTP_GET, "/", ROUTE_PAGE, handle },
 };
 const size_t routes_count = sizeof(routes) / sizeof(routes[0]);
@@ -313,6 +314,58 @@ static void a_body_over_the_cap_is_413_without_content_length(void **state)
     assert_true(f->passed);
 }
 
+static const struct {
+    enum http_method method;
+    const char *path, *host, *uri, *location; /* NULL: refused */
+} plain_http[] = {
+    { HTTP_GET, "/", "chat.example", "/?a=b", "https://chat.example/?a=b" },
+    { HTTP_HEAD, "/", "chat.example:8080", "/", "https://chat.example/" },
+    { HTTP_GET, "/api/health", "[2001:db8::1]:80", "/api/health",
+      "https://[2001:db8::1]/api/health" },
+    { HTTP_GET, "/", "chat.example/evil", "/", NULL },
+    { HTTP_GET, "/", "chat.example@evil", "/", NULL },
+    { HTTP_GET, "/", "", "/", NULL },
+    { HTTP_GET, "/", NULL, "/", NULL },
+    { HTTP_GET, "/", "chat.example", "http://chat.example/", NULL },
+    { HTTP_GET, "/", "chat.example", NULL, NULL },
+    { HTTP_POST, "/api/chat", "chat.example", "/api/chat", NULL },
+    { HTTP_OPTIONS, "/api/chat", "chat.example", "/api/chat", NULL },
+};
+
+static void http_is_sent_to_https_or_refused_where_it_is_forced(void **state)
+{
+    struct fixture *f = *state;
+    f->config.force_https = "redirect";
+    for (size_t i = 0; i < sizeof(plain_http) / sizeof(plain_http[0]); i++) {
+        memory_set(&f->memory, "HTTP_HOST", plain_http[i].host);
+        memory_set(&f->memory, "REQUEST_URI", plain_http[i].uri);
+        go(f, plain_http[i].method, plain_http[i].path);
+        if (plain_http[i].location == NULL) {
+            assert_refused(f, "403 Forbidden", "https_required");
+            continue;
+        }
+        assert_false(f->passed);
+        assert_string_equal(memory_header(&f->memory, "Status"), "308 Permanent Redirect");
+        assert_string_equal(memory_header(&f->memory, "Location"), plain_http[i].location);
+    }
+    go(f, HTTP_GET, "/health");
+    assert_true(f->passed);
+    memory_set(&f->memory, "HTTPS", "on");
+    go(f, HTTP_GET, "/api/health");
+    assert_true(f->passed);
+}
+
+static void browsers_are_told_to_insist_over_https_only(void **state)
+{
+    struct fixture *f = *state;
+    f->config.hsts_s = 600;
+    go(f, HTTP_GET, "/");
+    assert_string_equal(memory_header(&f->memory, "Strict-Transport-Security"), "");
+    memory_set(&f->memory, "HTTPS", "on");
+    go(f, HTTP_GET, "/");
+    assert_string_equal(memory_header(&f->memory, "Strict-Transport-Security"), "max-age=600");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -332,6 +385,8 @@ int main(void)
         TEST(pages_have_no_cors),
         TEST(json_types_pass_and_others_are_415),
         TEST(a_body_over_the_cap_is_413_without_content_length),
+        TEST(http_is_sent_to_https_or_refused_where_it_is_forced),
+        TEST(browsers_are_told_to_insist_over_https_only),
     };
     return cmocka_run_group_tests_name("gate", tests, NULL, NULL);
 }

@@ -84,7 +84,7 @@ static void the_owner_is_stored_with_the_conversation(void **state)
     struct store_fixture *fixture = *state;
     struct store_turn_begun begun;
 
-    fixture->owner = (struct owner){ OWNER_VISITOR, "vis_1" };
+    fixture->owner = (struct owner){ .kind = OWNER_VISITOR, .id = "vis_1" };
     begun = store_fixture_begin(fixture, "hello", &(struct ask){ 0 });
     assert_int_equal(store_fixture_int(fixture,
                                        "SELECT count(*) FROM conversations"
