@@ -106,7 +106,8 @@ static void prepare_process(const struct worker_options *options)
 static void finish(struct worker *worker)
 {
     worker->stage = STAGE_DONE;
-    uv_timer_stop(&worker->tick); /* the loop turns on while it is closed, and the hooks' world is gone */
+    uv_timer_stop(
+        &worker->tick); /* the loop turns on while it is closed, and the hooks' world is gone */
     uv_stop(&worker->loop);
 }
 

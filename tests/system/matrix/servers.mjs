@@ -123,6 +123,9 @@ export function sharedHost(site, port, program, timeout, from = path.join(ROOT, 
   }
   fs.copyFileSync(site.settingsFile, site.path('home/parley/.env'));
   if (!fs.existsSync(site.path('home/parley/parley'))) fs.linkSync(site.program, site.path('home/parley/parley'));
+  /* Put where they should not be; checked is that nobody gets them. */
+  fs.copyFileSync(site.settingsFile, path.join(chat, '.env'));
+  fs.writeFileSync(path.join(chat, 'parley.db'), 'SQLite format 3');
   site.give('home/parley');
   return apache(site, port, ['fcgid', 'cgid', 'rewrite'], `<VirtualHost 127.0.0.1:${port}>
 DocumentRoot ${site.path('home/public_html')}
