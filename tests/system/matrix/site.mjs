@@ -77,6 +77,8 @@ class Site {
   /* Start a program as the unprivileged user; it ends with the site. */
   start(command, args, { env, cwd = this.path('data') } = {}) {
     const child = start(...unprivileged(command, args), { cwd, env: { PATH: `${process.env.PATH}:/usr/sbin:/sbin`, ...env } });
+    /* All of its output is there; `exited` comes before that. */
+    child.closed = new Promise((resolve) => { child.on('close', resolve); });
     this.children.push(child);
     return child;
   }
@@ -86,6 +88,7 @@ class Site {
     const child = this.start(command, args, options);
     this.children.pop();
     const { code } = await child.exited;
+    await child.closed;
     return { code, output: child.output };
   }
 

@@ -106,7 +106,7 @@ const systemdSocket = {
   stop: async (site) => {
     fs.writeFileSync(site.path('run/stop'), '');
     process.kill(master(site), 'SIGTERM');
-    await Promise.race([site.holder.exited, end(site.holder, 0, STOP_MS)]);
+    await Promise.race([site.holder.closed, end(site.holder, 0, STOP_MS).then(() => site.holder.closed)]);
     assert.match(site.holder.output, /status 0/);
     fs.rmSync(site.path('run/stop'));
     fs.rmSync(site.socket);
