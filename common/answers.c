@@ -14,6 +14,7 @@
 #include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/chat/window.h"
+#include "common/providers/outcomes.h"
 
 /* ---- registry ---- */
 
@@ -232,6 +233,22 @@ static struct answer *answer_new(struct answers *answers, const char *message_id
     return answer;
 }
 
+/* A repeated send may have come to the loop before the first: then it follows through the store what is
+ * only now going to be written here. The last reader that moves takes that answer with it. */
+static void take_readers(struct answer *answer)
+{
+    struct answer *followed = answers_find(answer->answers, answer->message_id);
+    struct answer_reader *reader = followed != NULL ? followed->readers : NULL;
+
+    while (reader != NULL) {
+        struct answer_reader *next = reader->next;
+
+        answer_detach(reader);
+        answer_attach(answer, reader);
+        reader = next;
+    }
+}
+
 struct answer *answers_start(struct answers *answers, struct answer_start *start)
 {
     struct answer *answer =
@@ -257,6 +274,7 @@ struct answer *answers_start(struct answers *answers, struct answer_start *start
     answer->alone_since_ms = answer->started_ms;
     answer->unattended = kept->unattended;
     answers->running++;
+    take_readers(answer);
     registry_add(answer);
     ensure_ticking(answers);
     upstream_begin(answer);
@@ -336,6 +354,17 @@ static void settle_usage(struct answer *answer)
     usage->known = usage->estimated = true;
 }
 
+/* How the provider did, for the health page. What we ended ourselves says nothing about it. */
+static void note_outcome(const struct answer *answer)
+{
+    const char *name = answer->provider->name;
+
+    if (answer->status == TURN_COMPLETE)
+        outcomes_note(name, NULL, answer->finished_ms);
+    else if (answer->status == TURN_FAILED && answer->fault != NULL)
+        outcomes_note(name, answer->fault->code, answer->finished_ms);
+}
+
 void answer_end(struct answer *answer, enum turn_status status, enum finish_reason finish,
                 const struct fault *fault)
 {
@@ -348,6 +377,7 @@ void answer_end(struct answer *answer, enum turn_status status, enum finish_reas
     if (fault != NULL && (answer->fault = malloc(sizeof *fault)) != NULL)
         *answer->fault = *fault;
     settle_usage(answer);
+    note_outcome(answer);
     upstream_close(answer);
     persist_end(answer);
 }

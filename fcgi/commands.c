@@ -14,6 +14,7 @@
 #include "common/providers/provider.h"
 #include "fcgi/care.h"
 #include "fcgi/commands_admin.h"
+#include "fcgi/http/router.h"
 #include "fcgi/process/master.h"
 #include "fcgi/serve.h"
 #include "fcgi/start.h"
@@ -150,6 +151,15 @@ static int run_print_env(int argc, char **argv)
     return status;
 }
 
+static int run_print_routes(int argc, char **argv)
+{
+    int status = refuse_arguments(argc, argv);
+
+    for (size_t i = 0; status == 0 && i < routes_count; i++)
+        printf("%s %s\n", http_method_name(routes[i].method), routes[i].path);
+    return status;
+}
+
 static int run_version(int argc, char **argv)
 {
     int status = refuse_arguments(argc, argv);
@@ -179,6 +189,7 @@ static const struct command commands[] = {
       "erase conversations; without a choice those older than RETENTION_DAYS", command_purge },
     { "print-config-docs", "", "the options as a Markdown page", run_print_docs },
     { "print-env-example", "", "the options as a commented .env file", run_print_env },
+    { "print-routes", "", "every method and path that is served, one per line", run_print_routes },
     { "version", "", "which Parley this is", run_version },
     { "help", "", "this text", run_help },
 };

@@ -25,7 +25,8 @@ enum result store_sqlite_fault(struct fault *fault, enum db_status status);
 enum result store_sqlite_write(struct store *store, db_writer_job *job, void *arg,
                                struct fault *fault);
 
-/* What a turn needs of a conversation's past, up to the question in row `question`. */
+/* What a turn needs of a conversation's past, up to the question (or the answer to go on from) in row
+ * `question`. */
 struct store_sqlite_past {
     int64_t conversation;
     int64_t question;
@@ -33,7 +34,10 @@ struct store_sqlite_past {
     size_t max;
 };
 
-/* Oldest first into out->history. RESULT_INTERNAL when out of memory. */
+/*
+ * Fill out->history, oldest first: every question, and of its answers the newest usable one, joined with what
+ * it goes on from (store_sqlite_window.c). RESULT_INTERNAL when out of memory; the caller frees what is there.
+ */
 enum result store_sqlite_history(struct db *db, const struct store_sqlite_past *past,
                                  struct store_turn_begun *out, struct fault *fault);
 

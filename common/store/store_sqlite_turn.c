@@ -12,9 +12,15 @@
 
 #include "common/base/id.h"
 #include "common/base/text.h"
+#include "common/chat/title.h"
+#include "common/store/store_sqlite_window.h"
 
 #define CONTRACT_SESSION "session"
-#define HISTORY_FIRST    16 /* places to begin with; doubled as needed */
+
+/* A repeated first send of somebody without an identity is known by its client_message_id alone: for so
+ * long, and when it has room for enough randomness. */
+#define REPEAT_MS        (10 * 60 * 1000)
+#define REPEAT_ID_LENGTH 16
 
 struct begin {
     const struct store_turn *turn;
@@ -23,6 +29,7 @@ struct begin {
     int64_t conversation; /* row */
     int64_t question;     /* row */
     bool fresh;           /* the conversation was made by this turn */
+    char title[CAP_TITLE];
 };
 
 static enum result out_of_memory(struct fault *fault)
@@ -81,6 +88,28 @@ static struct db_stmt *find_statement(struct db *db, const struct store_turn *tu
     return stmt;
 }
 
+/* The statement that looks for the conversation that this very send has made before, when its answer got
+ * lost and it is sent again; NULL when it cannot be told. */
+static struct db_stmt *repeated_statement(struct db *db, const struct store_turn *turn)
+{
+    const char *client_id = turn->request->client_message_id;
+    bool nobody = turn->owner->kind == OWNER_NONE;
+    struct db_stmt *stmt;
+
+    if (client_id == NULL || (nobody && strlen(client_id) < REPEAT_ID_LENGTH))
+        return NULL;
+    stmt = db_prepare(db, "SELECT c.id, c.public_id, c.user_context FROM messages AS q"
+                          " JOIN conversations AS c ON c.id = q.conversation_id"
+                          " WHERE q.client_message_id = :client AND q.role = 'user'"
+                          " AND q.created_ms >= :since AND c.contract <> 'session'"
+                          " AND c.user_id IS NULL AND c.owner_kind = :kind"
+                          " AND c.owner_id = :owner ORDER BY q.id DESC LIMIT 1");
+    db_bind_text(stmt, ":client", client_id);
+    db_bind_int(stmt, ":since", nobody ? turn->now_ms - REPEAT_MS : INT64_MIN);
+    store_sqlite_bind_owner(stmt, turn->owner);
+    return stmt;
+}
+
 static enum result take_found(struct db_stmt *stmt, struct begin *begin)
 {
     const char *given = begin->turn->request->context_json;
@@ -105,13 +134,14 @@ static enum result create_conversation(struct db *db, struct begin *begin)
     const struct store_turn *turn = begin->turn;
     struct db_stmt *stmt = db_prepare(
         db, "INSERT INTO conversations (public_id, contract, owner_kind, owner_id, user_id,"
-            " user_context, created_ms, updated_ms)"
-            " VALUES (:public, :contract, :kind, :owner, :user, :context, :now, :now)");
+            " title, user_context, created_ms, updated_ms)"
+            " VALUES (:public, :contract, :kind, :owner, :user, :title, :context, :now, :now)");
 
     db_bind_text(stmt, ":public", begin->out->conversation_id);
     db_bind_text(stmt, ":contract", turn->contract);
     store_sqlite_bind_owner(stmt, turn->owner);
     db_bind_text(stmt, ":user", turn->request->user_id);
+    db_bind_text(stmt, ":title", begin->title);
     db_bind_text(stmt, ":context", turn->request->context_json);
     db_bind_int(stmt, ":now", turn->now_ms);
     if (!db_run(stmt))
@@ -139,6 +169,8 @@ static enum result find_conversation(struct db *db, struct begin *begin)
     bool may_create = begin->turn->request->user_id != NULL ||
                       (begin->turn->request->conversation_id == NULL && !is_session(begin->turn));
 
+    if (stmt == NULL && may_create)
+        stmt = repeated_statement(db, begin->turn);
     if (stmt != NULL && db_step(stmt)) {
         /* The search by user_id finds other people's too, so that it does not make a second one. */
         if (begin->turn->request->user_id == NULL || db_int(stmt, 3) != 0)
@@ -155,10 +187,12 @@ static enum result find_conversation(struct db *db, struct begin *begin)
 static void touch_conversation(struct db *db, const struct begin *begin)
 {
     struct db_stmt *stmt = db_prepare(db, "UPDATE conversations SET updated_ms = :now,"
+                                          " title = coalesce(title, :title),"
                                           " user_context = coalesce(:context, user_context)"
                                           " WHERE id = :conversation");
 
     db_bind_int(stmt, ":now", begin->turn->now_ms);
+    db_bind_text(stmt, ":title", begin->title);
     db_bind_text(stmt, ":context", begin->turn->request->context_json);
     db_bind_int(stmt, ":conversation", begin->conversation);
     db_run(stmt);
@@ -242,82 +276,19 @@ static void insert_answer(struct db *db, struct begin *begin)
 
 /* ---- the history ---- */
 
-static bool add_history(struct store_turn_begun *out, size_t *size, enum chat_role role,
-                        const char *content, size_t len)
-{
-    struct chat_message *place;
-
-    if (out->history_len == *size) {
-        size_t grown = *size == 0 ? HISTORY_FIRST : *size * 2;
-        struct chat_message *moved = realloc(out->history, grown * sizeof *moved);
-
-        if (moved == NULL)
-            return false;
-        out->history = moved;
-        *size = grown;
-    }
-    place = &out->history[out->history_len];
-    *place = (struct chat_message){ role, copy(content, len), len };
-    out->history_len += place->content != NULL ? 1 : 0;
-    return place->content != NULL;
-}
-
-static void reverse(struct chat_message *messages, size_t count)
-{
-    for (size_t i = 0; i < count / 2; i++) {
-        struct chat_message held = messages[i];
-
-        messages[i] = messages[count - 1 - i];
-        messages[count - 1 - i] = held;
-    }
-}
-
-/* Answers without text, failed ones and those that still grow teach the model nothing; a lease that ran out
- * is an interrupted answer that nobody has marked yet. */
-enum result store_sqlite_history(struct db *db, const struct store_sqlite_past *past,
-                                 struct store_turn_begun *out, struct fault *fault)
-{
-    struct db_stmt *stmt =
-        db_prepare(db, "SELECT role, content FROM messages WHERE conversation_id = :conversation"
-                       " AND id <= :question AND (role = 'user' OR (content <> '' AND"
-                       " (status IN ('complete', 'stopped', 'interrupted')"
-                       " OR (status = 'streaming' AND lease_until_ms < :now))))"
-                       " ORDER BY id DESC LIMIT :max");
-    size_t size = 0, len;
-    bool enough_memory = true;
-
-    db_bind_int(stmt, ":conversation", past->conversation);
-    db_bind_int(stmt, ":question", past->question);
-    db_bind_int(stmt, ":now", past->now_ms);
-    db_bind_int(stmt, ":max", past->max > 0 ? (int64_t)past->max : 1);
-    while (enough_memory && db_step(stmt)) {
-        const char *content = db_text(stmt, 1, &len);
-        const char *role = db_text(stmt, 0, NULL);
-        bool asked = role != NULL && strcmp(role, "user") == 0;
-
-        enough_memory = add_history(out, &size, asked ? CHAT_USER : CHAT_ASSISTANT, content, len);
-    }
-    db_reset(stmt);
-    reverse(out->history, out->history_len);
-    return enough_memory ? RESULT_OK : out_of_memory(fault);
-}
-
-static enum result read_history(struct db *db, struct begin *begin)
-{
-    struct store_sqlite_past past = { begin->conversation, begin->question, begin->turn->now_ms,
-                                      begin->turn->history_max };
-
-    return store_sqlite_history(db, &past, begin->out, begin->fault);
-}
-
 static enum result make_history(struct db *db, struct begin *begin)
 {
     const struct turn_request *request = begin->turn->request;
-    size_t size = 0;
+    struct store_sqlite_past past = {
+        .conversation = begin->conversation,
+        .question = begin->question,
+        .now_ms = begin->turn->now_ms,
+        .max = begin->turn->history_max,
+    };
 
     if (!begin->fresh || request->history_len > 0)
-        return read_history(db, begin);
-    if (!add_history(begin->out, &size, CHAT_USER, request->message, request->message_len))
+        return store_sqlite_history(db, &past, begin->out, begin->fault);
+    if (!store_sqlite_window_add(begin->out, CHAT_USER, request->message, request->message_len))
         return out_of_memory(begin->fault);
     return RESULT_OK;
 }
@@ -348,6 +319,7 @@ enum result store_turn_begin(struct store *store, const struct store_turn *turn,
     *out = (struct store_turn_begun){ 0 };
     id_make(out->conversation_id, "conv_");
     id_make(out->message_id, "msg_");
+    title_make(turn->request->message, turn->request->message_len, begin.title);
     if (turn->request->context_json != NULL) {
         out->context_json = strdup(turn->request->context_json);
         if (out->context_json == NULL)

@@ -15,34 +15,19 @@
 #include "common/dialects/dialect.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/answer_client.h"
+#include "fcgi/endpoints/chat_turn.h"
 #include "fcgi/endpoints/endpoints.h"
 #include "fcgi/http/exchange.h"
 
-#define LEASE_MS 6000 /* of a row whose answer has not been checkpointed yet */
-
 enum delivery { DELIVER_AS_ASKED, DELIVER_STREAM, DELIVER_JSON };
-
-/* What the request thread hands to the loop. */
-struct chat {
-    struct answer_client_options client;
-    struct answer_start start;
-    struct store_answer snapshot; /* of an answer that exists already */
-    char message_id[CAP_ID];
-    char conversation_id[CAP_ID];
-    bool exists;
-    bool poll; /* the client comes back for it: 202 at once */
-};
 
 /* ---- the request thread ---- */
 
-/* The body's "stream" wins, then an Accept that names SSE, then the contract's habit. */
-static bool wants_stream(const struct exchange *exchange, struct json_object *body,
-                         const struct dialect *dialect, enum delivery delivery)
+bool chat_wants_stream(const struct exchange *exchange, struct json_object *body,
+                       const struct dialect *dialect)
 {
     bool stream;
 
-    if (delivery != DELIVER_AS_ASKED)
-        return delivery == DELIVER_STREAM;
     if (json_get_bool(body, "stream", &stream) == JSON_FOUND)
         return stream;
     return dialect->stream_by_default ||
@@ -62,14 +47,22 @@ static enum result read_deliver(struct json_object *body, bool *poll, struct fau
                      "The field deliver must be \"poll\" or left out.");
 }
 
+static bool wants_stream(const struct exchange *exchange, struct json_object *body,
+                         const struct dialect *dialect, enum delivery delivery)
+{
+    if (delivery != DELIVER_AS_ASKED)
+        return delivery == DELIVER_STREAM;
+    return chat_wants_stream(exchange, body, dialect);
+}
+
 static void list_providers(const struct providers *providers, struct buf *out)
 {
     for (size_t i = 0; i < providers->count; i++)
         buf_putf(out, "%s%s", i == 0 ? "" : ", ", providers->list[i].name);
 }
 
-static enum result choose_provider(const struct exchange *exchange, const struct turn_request *turn,
-                                   const struct provider **out, struct fault *fault)
+enum result chat_choose_provider(const struct exchange *exchange, const struct turn_request *turn,
+                                 const struct provider **out, struct fault *fault)
 {
     const struct providers *providers = &exchange->app->providers;
     struct buf names;
@@ -97,7 +90,7 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
     const struct provider *provider;
     struct store_turn_begun begun;
     struct store_turn turn;
-    enum result result = choose_provider(exchange, request, &provider, fault);
+    enum result result = chat_choose_provider(exchange, request, &provider, fault);
 
     if (result != RESULT_OK)
         return result;
@@ -112,7 +105,7 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
         .now_ms = clock_wall_ms(),
         .session_ttl_ms = config->session_ttl_s * 1000,
     };
-    turn.lease_until_ms = turn.now_ms + LEASE_MS;
+    turn.lease_until_ms = turn.now_ms + CHAT_LEASE_MS;
     if (request->history_len > 0)
         turn.history_max = request->history_len + 1;
     result = store_turn_begin(exchange->app->store, &turn, &begun, fault);
@@ -132,7 +125,7 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
     return result;
 }
 
-static void chat_free(struct chat *chat)
+void chat_free(struct chat *chat)
 {
     if (chat == NULL)
         return;
@@ -160,13 +153,12 @@ static void reply_accepted(struct exchange *exchange, const struct chat *chat)
 
 static struct answer *find_or_start(struct answers *answers, struct chat *chat)
 {
-    struct answer *answer = answers_find(answers, chat->message_id);
+    struct answer *answer;
 
-    if (answer != NULL)
-        return answer;
-    if (chat->exists)
-        return answers_follow(answers, chat->message_id, &chat->snapshot);
-    return answers_start(answers, &chat->start);
+    if (!chat->exists) /* perhaps followed already, by a repeated send that was faster */
+        return answers_start(answers, &chat->start);
+    answer = answers_find(answers, chat->message_id);
+    return answer != NULL ? answer : answers_follow(answers, chat->message_id, &chat->snapshot);
 }
 
 /* A process that serves one request must not keep its web server waiting for the answer: a detached one
@@ -177,7 +169,7 @@ static bool answer_elsewhere(const struct exchange *exchange, const struct chat 
            exchange->app->answer_detached(chat->message_id);
 }
 
-static void chat_on_loop(struct exchange *exchange)
+void chat_on_loop(struct exchange *exchange)
 {
     struct chat *chat = exchange->state;
     struct answer *answer = NULL;

@@ -17,6 +17,28 @@ void endpoint_answer_stream(struct exchange *exchange); /* GET /api/chat/stream/
 void endpoint_answer_poll(struct exchange *exchange);   /* GET /api/messages/{message_id} */
 void endpoint_answer_stop(struct exchange *exchange);   /* POST /api/chat/stop */
 
+/* again.c */
+void endpoint_regenerate(struct exchange *exchange); /* POST /api/conversations/{id}/regenerate */
+void endpoint_continue(struct exchange *exchange);   /* POST /api/messages/{message_id}/continue */
+
+/* conversations.c */
+void endpoint_conversations(struct exchange *exchange); /* the asker's own, newest first */
+void endpoint_conversation(struct exchange *exchange);  /* GET /api/conversations/{id} */
+void endpoint_conversation_rename(struct exchange *exchange);
+void endpoint_conversation_erase(struct exchange *exchange);
+void endpoint_conversation_export(struct exchange *exchange);
+void endpoint_session_erase(struct exchange *exchange); /* DELETE /api/sessions/{sessionId} */
+
+/* feedback.c */
+void endpoint_feedback(struct exchange *exchange); /* POST /api/messages/{message_id}/feedback */
+
+/* history.c: /api/chat/history/{user_id} */
+void endpoint_history(struct exchange *exchange);
+void endpoint_history_erase(struct exchange *exchange);
+
+/* models.c */
+void endpoint_models(struct exchange *exchange);
+
 /* sessions.c */
 void endpoint_create_session(struct exchange *exchange);
 
@@ -28,11 +50,15 @@ void endpoint_visitor_delete(struct exchange *exchange);
 void endpoint_api_health(struct exchange *exchange);
 void endpoint_health(struct exchange *exchange);
 
+/* health_detailed.c */
+void endpoint_health_detailed(struct exchange *exchange);
+
 /* site_config.c */
 void endpoint_config(struct exchange *exchange);
 
 /* pages.c */
 void endpoint_page(struct exchange *exchange);
+void endpoint_docs(struct exchange *exchange); /* the documentation of the API, as a page */
 void endpoint_asset(struct exchange *exchange);
 void endpoint_file(struct exchange *exchange); /* beside the page, named as its path */
 void endpoint_favicon(struct exchange *exchange);

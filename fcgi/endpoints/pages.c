@@ -65,9 +65,9 @@ static bool other_address(const struct exchange *exchange, struct buf *out)
     return !out->failed;
 }
 
-void endpoint_page(struct exchange *exchange)
+static void send_page(struct exchange *exchange, const char *name)
 {
-    const struct asset *page = assets_find("index.html");
+    const struct asset *page = assets_find(name);
     if (page == NULL) {
         not_found(exchange);
         return;
@@ -83,6 +83,16 @@ void endpoint_page(struct exchange *exchange)
         assets_send(&exchange->response, page);
     }
     buf_free(&location);
+}
+
+void endpoint_page(struct exchange *exchange)
+{
+    send_page(exchange, "index.html");
+}
+
+void endpoint_docs(struct exchange *exchange)
+{
+    send_page(exchange, "docs.html");
 }
 
 static void send_file(struct exchange *exchange, const struct asset *asset)

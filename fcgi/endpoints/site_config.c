@@ -16,6 +16,10 @@
 
 #define CAP_CONFIG_BODY (32 * 1024)
 
+/* What this version can do beyond the four contracts, so that a page need not try. */
+static const char *const features[] = { "conversations", "search",   "export", "feedback",
+                                        "regenerate",    "continue", "resume", "stop" };
+
 void endpoint_config(struct exchange *exchange)
 {
     const struct config *config = exchange->app->config;
@@ -31,6 +35,13 @@ void endpoint_config(struct exchange *exchange)
     json_put_member(&body, "provider", provider != NULL ? provider->name : NULL);
     json_put_member_bool(&body, "demo",
                          provider != NULL && strcmp(provider->ops->kind, "demo") == 0);
+    json_put_member(&body, "model", provider != NULL ? provider->model : NULL);
+    json_put_member_int(&body, "max_body_bytes", config->max_body_bytes);
+    json_put_member_int(&body, "session_ttl", config->session_ttl_s);
+    buf_puts(&body, ",\"features\":{");
+    for (size_t i = 0; i < sizeof features / sizeof features[0]; i++)
+        json_put_member_bool(&body, features[i], true);
+    buf_putc(&body, '}');
     json_put_member(&body, "base", exchange->request.base);
     buf_putc(&body, '}');
     response_json(&exchange->response, 200, &body);

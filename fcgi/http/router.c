@@ -15,9 +15,12 @@
 static const enum http_method allow_order[] = { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH,
                                                 HTTP_DELETE };
 
-/* The row's {name} stands for one segment that is not empty: *arg points to it. */
-static bool matches(const char *pattern, const char *path, const char **arg, size_t *arg_len)
+/* The row's {name} stands for one segment that is not empty (or, with ROUTE_TAIL, for the rest): *arg points
+ * to it. */
+static bool matches(const struct route *route, const char *path, const char **arg, size_t *arg_len)
 {
+    const char *pattern = route->path;
+
     *arg = "";
     *arg_len = 0;
     while (*pattern != '\0' && *pattern != '{' && *pattern == *path) {
@@ -27,7 +30,7 @@ static bool matches(const char *pattern, const char *path, const char **arg, siz
     if (*pattern != '{')
         return *pattern == '\0' && *path == '\0';
     *arg = path;
-    *arg_len = strcspn(path, "/");
+    *arg_len = (route->flags & ROUTE_TAIL) != 0 ? strlen(path) : strcspn(path, "/");
     return *arg_len > 0 && strcmp(pattern + strcspn(pattern, "}") + 1, path + *arg_len) == 0;
 }
 
@@ -62,8 +65,7 @@ enum result router_find(struct request *request, const struct route **out, char 
     request->path_arg[0] = '\0';
     for (size_t i = 0; i < routes_count; i++) {
         const struct route *route = &routes[i];
-        if (!matches(route->path, request->path, &arg, &arg_len) ||
-            arg_len >= sizeof(request->path_arg))
+        if (!matches(route, request->path, &arg, &arg_len) || arg_len >= sizeof(request->path_arg))
             continue;
         if (serves(route, request->method)) {
             memcpy(request->path_arg, arg, arg_len);

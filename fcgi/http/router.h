@@ -18,7 +18,8 @@ enum route_flags {
     ROUTE_PAGE =
         1 << 2, /* for browsers: CSP and other page headers, no CORS, nobody is asked who he is */
     ROUTE_OWNER = 1 << 3, /* makes what needs an owner: a new visitor gets his cookie here */
-    ROUTE_PROBE = 1 << 4  /* health: nobody is asked who he is, and http will do */
+    ROUTE_PROBE = 1 << 4, /* health: nobody is asked who he is, and http will do */
+    ROUTE_TAIL = 1 << 5   /* the {name} at the end takes the rest of the path, slashes too */
 };
 
 struct route {

@@ -203,8 +203,10 @@ static void an_address_of_the_wrong_depth_is_redirected(void **state)
 static void the_configuration_tells_what_a_page_needs(void **state)
 {
     static const struct provider_ops demo = { .kind = "demo" };
-    struct provider provider = { .name = "demo", .ops = &demo };
+    struct provider provider = { .name = "demo", .ops = &demo, .model = (char *)"demo-1" };
     struct fixture *f = *state;
+    f->config.max_body_bytes = 65536;
+    f->config.session_ttl_s = 3600;
     f->config.max_message_length = 1000;
     f->config.typing_delay_ms = 500;
     f->config.brand_name = (char *)"Bax-U";
@@ -215,7 +217,11 @@ static void the_configuration_tells_what_a_page_needs(void **state)
                         "{\"max_message_length\":1000,\"typing_delay\":500,"
                         "\"brand_name\":\"Bax-U\",\"app_name\":\"Parley\",\"version\":"
                         "\"" PARLEY_VERSION
-                        "\",\"provider\":\"demo\",\"demo\":true,\"base\":\"\"}");
+                        "\",\"provider\":\"demo\",\"demo\":true,\"model\":\"demo-1\","
+                        "\"max_body_bytes\":65536,\"session_ttl\":3600,\"features\":{"
+                        "\"conversations\":true,\"search\":true,\"export\":true,"
+                        "\"feedback\":true,\"regenerate\":true,\"continue\":true,"
+                        "\"resume\":true,\"stop\":true},\"base\":\"\"}");
 }
 
 static void health_says_that_it_runs_and_for_how_long(void **state)

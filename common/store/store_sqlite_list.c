@@ -1,0 +1,259 @@
+/*
+ * store_sqlite_list: conversations listed, read, renamed and erased, and what people think of answers.
+ *
+ * Rows are handed to the caller one by one while the statement runs, so that a long conversation needs no
+ * memory but the reply's. Each statement carries the owner's condition. Runs on request threads.
+ */
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/base/text.h"
+#include "common/store/conversations.h"
+#include "common/store/store_sqlite.h"
+
+#define CAP_PATTERN 4096
+
+static enum result unknown_conversation(struct fault *fault)
+{
+    return fault_set(fault, RESULT_NOT_FOUND, "unknown_conversation", "conversation_id",
+                     "This conversation does not exist.");
+}
+
+static int64_t oldest_session(const struct store_asker *asker)
+{
+    return asker->session_ttl_ms > 0 ? asker->now_ms - asker->session_ttl_ms : INT64_MIN;
+}
+
+static const char *or_empty(const char *text)
+{
+    return text != NULL ? text : "";
+}
+
+#define CONVERSATION_COLUMNS                                                                       \
+    "c.id, c.public_id, c.contract, c.user_id, c.title, c.created_ms, c.updated_ms"
+
+static void read_conversation(struct db_stmt *stmt, struct store_conversation *out)
+{
+    *out = (struct store_conversation){
+        .row = db_int(stmt, 0),
+        .id = db_text(stmt, 1, NULL),
+        .contract = db_text(stmt, 2, NULL),
+        .user_id = db_text(stmt, 3, NULL),
+        .title = or_empty(db_text(stmt, 4, NULL)),
+        .created_ms = db_int(stmt, 5),
+        .updated_ms = db_int(stmt, 6),
+    };
+}
+
+/* ---- the list ---- */
+
+/* LIKE with the wild cards of the search text taken literally. False when it is too long. */
+static bool make_pattern(const char *text, struct buf *out)
+{
+    buf_putc(out, '%');
+    for (; *text != '\0'; text++) {
+        if (strchr("%_\\", *text) != NULL)
+            buf_putc(out, '\\');
+        buf_putc(out, *text);
+    }
+    return buf_putc(out, '%') && !out->failed;
+}
+
+#define LIST_SELECT                                                                                \
+    "SELECT " CONVERSATION_COLUMNS                                                                 \
+    " FROM conversations AS c WHERE c.owner_kind = :kind AND c.owner_id = :owner"                  \
+    " AND (c.updated_ms, c.id) < (:before_ms, :before_row)"                                        \
+    " AND (c.contract <> 'session' OR c.updated_ms >= :oldest)"                                    \
+    " AND EXISTS (SELECT 1 FROM messages AS m WHERE m.conversation_id = c.id)"
+#define LIST_ORDER " ORDER BY c.updated_ms DESC, c.id DESC LIMIT :limit"
+
+static struct db_stmt *list_statement(struct db *db, const char *pattern)
+{
+    struct db_stmt *stmt;
+
+    if (pattern == NULL)
+        return db_prepare(db, LIST_SELECT LIST_ORDER);
+    stmt = db_prepare(db, LIST_SELECT
+                      " AND (c.title LIKE :text ESCAPE '\\' OR EXISTS (SELECT 1 FROM messages AS m"
+                      " WHERE m.conversation_id = c.id AND m.content LIKE :text ESCAPE "
+                      "'\\'))" LIST_ORDER);
+    db_bind_text(stmt, ":text", pattern);
+    return stmt;
+}
+
+enum result store_conversations_list(struct store *store, const struct store_asker *asker,
+                                     const struct store_list_query *query,
+                                     store_conversation_visit *visit, void *ctx,
+                                     struct fault *fault)
+{
+    struct store_conversation conversation;
+    enum db_status status = DB_OK;
+    struct db_stmt *stmt;
+    struct buf pattern;
+    struct db *db;
+    bool more = true;
+
+    if (asker->owner->kind == OWNER_NONE)
+        return RESULT_OK;
+    buf_init(&pattern, CAP_PATTERN);
+    if (query->text != NULL && !make_pattern(query->text, &pattern)) {
+        buf_free(&pattern);
+        return fault_set(fault, RESULT_INVALID, "invalid_field", "q",
+                         "The text to search for is too long.");
+    }
+    db = db_readers_take(store->readers, &status);
+    if (db == NULL)
+        goto out;
+    stmt = list_statement(db, query->text != NULL ? buf_str(&pattern) : NULL);
+    store_sqlite_bind_owner(stmt, asker->owner);
+    db_bind_int(stmt, ":before_ms", query->before_ms);
+    db_bind_int(stmt, ":before_row", query->before_row);
+    db_bind_int(stmt, ":oldest", oldest_session(asker));
+    db_bind_int(stmt, ":limit", (int64_t)query->limit);
+    while (more && db_step(stmt)) {
+        read_conversation(stmt, &conversation);
+        more = visit(ctx, &conversation);
+    }
+    db_reset(stmt);
+    status = db_readers_return(store->readers, db);
+out:
+    buf_free(&pattern);
+    return status == DB_OK ? RESULT_OK : store_sqlite_fault(fault, status);
+}
+
+/* ---- one conversation ---- */
+
+enum message_column {
+    COLUMN_ID,
+    COLUMN_ROLE,
+    COLUMN_STATUS,
+    COLUMN_PROVIDER,
+    COLUMN_MODEL,
+    COLUMN_FINISH,
+    COLUMN_ERROR,
+    COLUMN_PROMPT,
+    COLUMN_COMPLETION,
+    COLUMN_TOTAL,
+    COLUMN_CACHED,
+    COLUMN_REASONING,
+    COLUMN_ESTIMATED,
+    COLUMN_CREATED,
+    COLUMN_UPDATED,
+    COLUMN_AGAIN,
+    COLUMN_RATING,
+    COLUMN_CONTINUES,
+    COLUMN_CONTENT
+};
+
+static const char messages_sql[] =
+    "SELECT m.public_id, m.role, CASE WHEN m.status = 'streaming' AND m.lease_until_ms < :now"
+    " THEN 'interrupted' ELSE m.status END, m.provider, m.model, m.finish, m.error_code,"
+    " m.prompt_tokens, m.completion_tokens, m.total_tokens, m.cached_tokens, m.reasoning_tokens,"
+    " m.tokens_estimated, m.created_ms, m.updated_ms, m.again, f.rating,"
+    " (SELECT p.public_id FROM messages AS p WHERE p.id = m.continues), m.content"
+    " FROM messages AS m LEFT JOIN feedback AS f ON f.message_id = m.id"
+    " WHERE m.conversation_id = :conversation ORDER BY m.id";
+
+static void read_message(struct db_stmt *stmt, struct store_message *out)
+{
+    *out = (struct store_message){
+        .id = db_text(stmt, COLUMN_ID, NULL),
+        .role = db_text(stmt, COLUMN_ROLE, NULL),
+        .status = turn_status_parse(or_empty(db_text(stmt, COLUMN_STATUS, NULL))),
+        .provider = or_empty(db_text(stmt, COLUMN_PROVIDER, NULL)),
+        .model = or_empty(db_text(stmt, COLUMN_MODEL, NULL)),
+        .finish = or_empty(db_text(stmt, COLUMN_FINISH, NULL)),
+        .error_code = or_empty(db_text(stmt, COLUMN_ERROR, NULL)),
+        .usage = { .prompt_tokens = db_int(stmt, COLUMN_PROMPT),
+                   .completion_tokens = db_int(stmt, COLUMN_COMPLETION),
+                   .total_tokens = db_int(stmt, COLUMN_TOTAL),
+                   .cached_tokens = db_int(stmt, COLUMN_CACHED),
+                   .reasoning_tokens = db_int(stmt, COLUMN_REASONING),
+                   .known = !db_is_null(stmt, COLUMN_TOTAL),
+                   .estimated = db_int(stmt, COLUMN_ESTIMATED) != 0 },
+        .created_ms = db_int(stmt, COLUMN_CREATED),
+        .updated_ms = db_int(stmt, COLUMN_UPDATED),
+        .again = !db_is_null(stmt, COLUMN_AGAIN),
+        .rating = (int)db_int(stmt, COLUMN_RATING),
+        .continues = db_text(stmt, COLUMN_CONTINUES, NULL),
+    };
+    out->content = or_empty(db_text(stmt, COLUMN_CONTENT, &out->content_len));
+}
+
+static void visit_messages(struct db *db, int64_t conversation, int64_t now_ms,
+                           store_message_visit *visit, void *ctx)
+{
+    struct db_stmt *stmt = db_prepare(db, messages_sql);
+    struct store_message message;
+    bool more = true;
+
+    db_bind_int(stmt, ":conversation", conversation);
+    db_bind_int(stmt, ":now", now_ms);
+    while (more && db_step(stmt)) {
+        read_message(stmt, &message);
+        more = visit(ctx, &message);
+    }
+    db_reset(stmt);
+}
+
+enum result store_conversation_read(struct store *store, const struct store_asker *asker,
+                                    const char *id, store_conversation_visit *head,
+                                    store_message_visit *messages, void *ctx, struct fault *fault)
+{
+    struct store_conversation conversation;
+    enum db_status status;
+    struct db *db = db_readers_take(store->readers, &status);
+    struct db_stmt *stmt;
+    bool found, more = false;
+
+    if (db == NULL)
+        return store_sqlite_fault(fault, status);
+    stmt = db_prepare(db, "SELECT " CONVERSATION_COLUMNS
+                          " FROM conversations AS c WHERE c.public_id = :public AND " OWNER_RULE
+                          " AND (c.contract <> 'session' OR c.updated_ms >= :oldest)");
+    db_bind_text(stmt, ":public", id);
+    store_sqlite_bind_rule(stmt, asker->owner);
+    db_bind_int(stmt, ":oldest", oldest_session(asker));
+    found = db_step(stmt);
+    if (found) {
+        read_conversation(stmt, &conversation);
+        more = head(ctx, &conversation);
+    }
+    db_reset(stmt); /* of the conversation, only what is no string may be used from here on */
+    if (more && messages != NULL)
+        visit_messages(db, conversation.row, asker->now_ms, messages, ctx);
+    status = db_readers_return(store->readers, db);
+    if (status != DB_OK)
+        return store_sqlite_fault(fault, status);
+    return found ? RESULT_OK : unknown_conversation(fault);
+}
+
+struct rename_job {
+    const struct store_asker *asker;
+    const char *id, *title;
+    struct fault *fault;
+};
+
+static enum result rename_conversation(struct db *db, void *arg)
+{
+    const struct rename_job *job = arg;
+    struct db_stmt *stmt = db_prepare(
+        db, "UPDATE conversations AS c SET title = :title WHERE c.public_id = :public"
+            " AND " OWNER_RULE " AND (c.contract <> 'session' OR c.updated_ms >= :oldest)");
+
+    db_bind_text(stmt, ":title", job->title);
+    db_bind_text(stmt, ":public", job->id);
+    store_sqlite_bind_rule(stmt, job->asker->owner);
+    db_bind_int(stmt, ":oldest", oldest_session(job->asker));
+    if (!db_run(stmt))
+        return RESULT_STORE_DOWN;
+    return db_changes(db) > 0 ? RESULT_OK : unknown_conversation(job->fault);
+}
+
+enum result store_conversation_rename(struct store *store, const struct store_asker *asker,
+                                      const char *id, const char *title, struct fault *fault)
+{
+    struct rename_job job = { asker, id, title, fault };
+
+    return store_sqlite_write(store, rename_conversation, &job, fault);
+}

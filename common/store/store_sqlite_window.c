@@ -1,0 +1,131 @@
+/*
+ * store_sqlite_window: what of a conversation a model shall see.
+ *
+ * Rows are read from the newest on and folded: all answers to a question lie between it and the next one,
+ * because only the last question can be answered anew. The first answer from behind that stands on its own
+ * is the one that counts; those before it were superseded. One that goes on from another is joined with it.
+ *
+ * Runs on request threads, inside a write job.
+ */
+#include "common/store/store_sqlite_window.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HISTORY_FIRST 16 /* places to begin with; doubled as needed */
+
+/* A copy with a NUL behind it; NULL only when out of memory. */
+static char *copy(const char *text, size_t len)
+{
+    char *out = malloc(len + 1);
+
+    if (out == NULL)
+        return NULL;
+    if (len > 0)
+        memcpy(out, text, len);
+    out[len] = '\0';
+    return out;
+}
+
+/* Places are doubled when a power of two of them is full. */
+static bool make_room(struct store_turn_begun *out)
+{
+    size_t len = out->history_len;
+    struct chat_message *moved;
+
+    if (len != 0 && (len < HISTORY_FIRST || (len & (len - 1)) != 0))
+        return true;
+    moved = realloc(out->history, (len == 0 ? HISTORY_FIRST : len * 2) * sizeof *moved);
+    if (moved == NULL)
+        return false;
+    out->history = moved;
+    return true;
+}
+
+bool store_sqlite_window_add(struct store_turn_begun *out, enum chat_role role, const char *content,
+                             size_t len)
+{
+    struct chat_message *place;
+
+    if (!make_room(out))
+        return false;
+    place = &out->history[out->history_len];
+    *place = (struct chat_message){ role, copy(content, len), len };
+    out->history_len += place->content != NULL ? 1 : 0;
+    return place->content != NULL;
+}
+
+/* Put text in front of the message that was added last. */
+static bool prepend(struct store_turn_begun *out, const char *content, size_t len)
+{
+    struct chat_message *message = &out->history[out->history_len - 1];
+    char *joined = malloc(len + message->len + 1);
+
+    if (joined == NULL)
+        return false;
+    memcpy(joined, content, len);
+    memcpy(joined + len, message->content, message->len + 1);
+    free(message->content);
+    message->content = joined;
+    message->len += len;
+    return true;
+}
+
+static void reverse(struct chat_message *messages, size_t count)
+{
+    for (size_t i = 0; i < count / 2; i++) {
+        struct chat_message held = messages[i];
+
+        messages[i] = messages[count - 1 - i];
+        messages[count - 1 - i] = held;
+    }
+}
+
+enum column { COLUMN_ROLE, COLUMN_CONTENT, COLUMN_REPLY_TO, COLUMN_CONTINUES };
+
+struct fold {
+    struct store_turn_begun *out;
+    bool answered; /* the question that is still to come has its answer */
+    bool joining;  /* what was added last goes on from the next row */
+};
+
+static bool fold_row(struct fold *fold, struct db_stmt *stmt)
+{
+    const char *role = db_text(stmt, COLUMN_ROLE, NULL);
+    bool asked = role != NULL && strcmp(role, "user") == 0;
+    bool replies = !db_is_null(stmt, COLUMN_REPLY_TO); /* not from a history that a client sent */
+    bool join = fold->joining && !asked;
+    const char *content;
+    size_t len;
+
+    if (!asked && replies && fold->answered)
+        return true;
+    fold->joining = !asked && !db_is_null(stmt, COLUMN_CONTINUES);
+    fold->answered = !asked && replies && !fold->joining;
+    content = db_text(stmt, COLUMN_CONTENT, &len);
+    return join ? prepend(fold->out, content, len)
+                : store_sqlite_window_add(fold->out, asked ? CHAT_USER : CHAT_ASSISTANT, content,
+                                          len);
+}
+
+enum result store_sqlite_history(struct db *db, const struct store_sqlite_past *past,
+                                 struct store_turn_begun *out, struct fault *fault)
+{
+    struct db_stmt *stmt =
+        db_prepare(db, "SELECT m.role, m.content, m.reply_to, m.continues FROM messages AS m"
+                       " WHERE m.conversation_id = :conversation AND m.id <= :last"
+                       " AND (m.role = 'user' OR " ANSWER_USABLE ") ORDER BY m.id DESC");
+    size_t max = past->max > 0 ? past->max : 1;
+    struct fold fold = { .out = out };
+    bool enough_memory = true;
+
+    db_bind_int(stmt, ":conversation", past->conversation);
+    db_bind_int(stmt, ":last", past->question);
+    db_bind_int(stmt, ":now", past->now_ms);
+    while (enough_memory && (out->history_len < max || fold.joining) && db_step(stmt))
+        enough_memory = fold_row(&fold, stmt);
+    db_reset(stmt);
+    reverse(out->history, out->history_len);
+    return enough_memory ? RESULT_OK
+                         : fault_set(fault, RESULT_INTERNAL, "internal", NULL, "Out of memory.");
+}

@@ -1,0 +1,190 @@
+/*
+ * again: another answer. POST /api/conversations/{id}/regenerate answers the last question anew, POST
+ * /api/messages/{id}/continue goes on from an answer that broke off. Both reply as a chat turn does, in the
+ * contract that the conversation began with.
+ *
+ * Request thread; chat.c's chat_on_loop does the loop's part.
+ */
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/id.h"
+#include "common/base/json.h"
+#include "common/base/text.h"
+#include "common/dialects/dialect.h"
+#include "common/store/conversations.h"
+#include "fcgi/app.h"
+#include "fcgi/endpoints/chat_turn.h"
+#include "fcgi/endpoints/endpoints.h"
+#include "fcgi/http/exchange.h"
+
+#define CAP_CLIENT_ID 128
+
+/* Said to the model in the visitor's place, and not kept. */
+static const char go_on[] =
+    "Your last answer was cut off. Go on from exactly where it ends, without repeating "
+    "anything of it and without any introduction.";
+
+typedef enum result begin_again(struct store *store, const struct store_again *again,
+                                struct store_again_begun *out, struct fault *fault);
+
+static enum result read_string(struct json_object *body, const char *key, size_t max, char **out,
+                               struct fault *fault)
+{
+    const char *text = NULL;
+    size_t len = 0;
+    enum json_found found = json_get_string(body, key, &text, &len);
+
+    if (found == JSON_ABSENT || (found == JSON_FOUND && len == 0))
+        return RESULT_OK;
+    if (found == JSON_WRONG_TYPE || len > max || text_has_control(text, len))
+        return fault_set(fault, RESULT_INVALID, "invalid_field", key,
+                         "The field %s must be a string of at most %zu bytes.", key, max);
+    *out = strndup(text, len);
+    return *out != NULL
+               ? RESULT_OK
+               : fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
+}
+
+/* provider, model, client_message_id, stream; an empty body is fine. */
+static enum result read_body(struct exchange *exchange, struct json_object **body,
+                             struct turn_request *out, struct fault *fault)
+{
+    const struct buf *bytes = &exchange->request.body;
+    enum result result = RESULT_OK;
+    bool stream;
+
+    if (bytes->len > 0)
+        result = json_parse(bytes->data, bytes->len, body, fault);
+    if (result != RESULT_OK)
+        return result;
+    if (bytes->len > 0 && !json_object_is_type(*body, json_type_object))
+        return fault_set(fault, RESULT_INVALID, "invalid_json", NULL,
+                         "The body must be a JSON object, or empty.");
+    if (json_get_bool(*body, "stream", &stream) == JSON_WRONG_TYPE)
+        return fault_set(fault, RESULT_INVALID, "invalid_field", "stream",
+                         "The field stream must be true or false.");
+    if ((result = read_string(*body, "provider", CAP_PROVIDER_NAME - 1, &out->provider, fault)) !=
+            RESULT_OK ||
+        (result = read_string(*body, "model", CAP_MODEL_NAME - 1, &out->model, fault)) != RESULT_OK)
+        return result;
+    return read_string(*body, "client_message_id", CAP_CLIENT_ID, &out->client_message_id, fault);
+}
+
+/* The visitor's part of a history that ends with the answer to go on from. */
+static enum result ask_to_go_on(struct store_turn_begun *turn, struct fault *fault)
+{
+    struct chat_message *moved =
+        realloc(turn->history, (turn->history_len + 1) * sizeof *turn->history);
+    char *words = strdup(go_on);
+
+    if (moved != NULL)
+        turn->history = moved;
+    if (moved == NULL || words == NULL) {
+        free(words);
+        return fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
+    }
+    turn->history[turn->history_len++] =
+        (struct chat_message){ CHAT_USER, words, sizeof go_on - 1 };
+    return RESULT_OK;
+}
+
+/* The row is there: make what the loop needs of it. */
+static enum result prepare_answer(struct exchange *exchange, const struct provider *provider,
+                                  struct turn_request *request, const char *model,
+                                  struct store_again_begun *begun, struct chat *chat,
+                                  struct fault *fault)
+{
+    enum result result;
+
+    text_copy(chat->message_id, sizeof chat->message_id, begun->turn.message_id);
+    if (begun->turn.duplicate) {
+        chat->exists = true;
+        return store_answer_get(exchange->app->store, chat->message_id, 0, clock_wall_ms(),
+                                &chat->snapshot, fault);
+    }
+    request->user_id = begun->user_id;
+    begun->user_id = NULL;
+    result = answer_start_prepare(&chat->start, exchange->app->config, provider, request, model,
+                                  &begun->turn, fault);
+    text_copy(chat->start.request_id, sizeof chat->start.request_id, exchange->request.id);
+    return result;
+}
+
+static enum result begin(struct exchange *exchange, begin_again *verb, bool continues,
+                         struct json_object *body, struct turn_request *request, struct chat *chat,
+                         struct fault *fault)
+{
+    const struct config *config = exchange->app->config;
+    const struct provider *provider = NULL;
+    struct store_again again = {
+        .owner = &exchange->owner,
+        .conversation_id = continues ? NULL : exchange->request.path_arg,
+        .message_id = continues ? exchange->request.path_arg : NULL,
+        .client_message_id = request->client_message_id,
+        .writer = exchange->app->writer,
+        .history_max = (size_t)config->context_messages,
+        .now_ms = clock_wall_ms(),
+        .session_ttl_ms = config->session_ttl_s * 1000,
+    };
+    struct store_again_begun begun = { 0 };
+    enum result result = chat_choose_provider(exchange, request, &provider, fault);
+
+    if (result != RESULT_OK)
+        return result;
+    again.provider = provider->name;
+    again.model = request->model != NULL ? request->model : provider->model;
+    again.lease_until_ms = again.now_ms + CHAT_LEASE_MS;
+    result = verb(exchange->app->store, &again, &begun, fault);
+    if (result != RESULT_OK)
+        return result;
+    chat->client.dialect = dialect_find(begun.contract);
+    if (chat->client.dialect == NULL)
+        chat->client.dialect = &dialect_support;
+    chat->client.delivery =
+        chat_wants_stream(exchange, body, chat->client.dialect) ? ANSWER_STREAM : ANSWER_JSON;
+    chat->client.question = begun.question;
+    begun.question = NULL;
+    if (continues && !begun.turn.duplicate)
+        result = ask_to_go_on(&begun.turn, fault);
+    if (result == RESULT_OK)
+        result = prepare_answer(exchange, provider, request, again.model, &begun, chat, fault);
+    store_again_begun_free(&begun);
+    return result;
+}
+
+static void answer_again(struct exchange *exchange, begin_again *verb, bool continues)
+{
+    struct chat *chat = calloc(1, sizeof *chat);
+    struct json_object *body = NULL;
+    struct turn_request request = { 0 };
+    struct fault fault = { 0 };
+    enum result result;
+
+    if (chat == NULL)
+        result = fault_set(&fault, RESULT_OVERLOADED, "overloaded", NULL,
+                           "The server is out of memory.");
+    else if ((result = read_body(exchange, &body, &request, &fault)) == RESULT_OK)
+        result = begin(exchange, verb, continues, body, &request, chat, &fault);
+    turn_request_free(&request);
+    json_object_put(body);
+    if (result != RESULT_OK) {
+        response_fault(&exchange->response, &fault);
+        chat_free(chat);
+        return;
+    }
+    exchange->state = chat;
+    exchange->on_loop = chat_on_loop;
+}
+
+void endpoint_regenerate(struct exchange *exchange)
+{
+    answer_again(exchange, store_turn_regenerate, false);
+}
+
+void endpoint_continue(struct exchange *exchange)
+{
+    answer_again(exchange, store_turn_continue, true);
+}

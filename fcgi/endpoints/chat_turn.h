@@ -1,0 +1,40 @@
+/*
+ * chat_turn: what the endpoints share that ask a model: a question (chat.c), another answer (again.c).
+ */
+#ifndef PARLEY_ENDPOINTS_CHAT_TURN_H
+#define PARLEY_ENDPOINTS_CHAT_TURN_H
+
+#include <stdbool.h>
+
+#include "common/answers.h"
+#include "fcgi/endpoints/answer_client.h"
+
+#define CHAT_LEASE_MS 6000 /* of a row whose answer has not been checkpointed yet */
+
+struct exchange;
+struct json_object;
+
+/* What the request thread hands to the loop, in exchange->state. */
+struct chat {
+    struct answer_client_options client;
+    struct answer_start start;
+    struct store_answer snapshot; /* of an answer that exists already */
+    char message_id[CAP_ID];
+    char conversation_id[CAP_ID];
+    bool exists;
+    bool poll; /* the client comes back for it: 202 at once */
+};
+void chat_free(struct chat *chat); /* NULL is fine */
+
+/* exchange->on_loop: start the answer, or follow the one that exists, and hand it to the client. */
+void chat_on_loop(struct exchange *exchange);
+
+/* The body's "stream" wins, then an Accept that names SSE, then the contract's habit. */
+bool chat_wants_stream(const struct exchange *exchange, struct json_object *body,
+                       const struct dialect *dialect);
+
+/* The provider that a request names, or the default. RESULT_INVALID unknown_provider, unknown_model. */
+enum result chat_choose_provider(const struct exchange *exchange, const struct turn_request *turn,
+                                 const struct provider **out, struct fault *fault);
+
+#endif

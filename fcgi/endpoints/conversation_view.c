@@ -1,0 +1,235 @@
+/*
+ * conversation_view: see conversation_view.h. Rows come in order, and an answer made anew comes after those
+ * that it supersedes; so they are written down, and taken back when a newer one comes.
+ *
+ * Request thread.
+ */
+#include "fcgi/endpoints/conversation_view.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/json.h"
+#include "common/base/text.h"
+#include "fcgi/app.h"
+#include "fcgi/http/exchange.h"
+
+void conversation_view_init(struct conversation_view *view)
+{
+    *view = (struct conversation_view){ .all = false };
+    buf_init(&view->out, CAP_RESPONSE_BODY);
+}
+
+void conversation_view_free(struct conversation_view *view)
+{
+    buf_free(&view->out);
+}
+
+struct store_asker conversation_view_asker(const struct exchange *exchange)
+{
+    return (struct store_asker){
+        .owner = &exchange->owner,
+        .now_ms = clock_wall_ms(),
+        .session_ttl_ms = exchange->app->config->session_ttl_s * 1000,
+    };
+}
+
+struct store_audit conversation_view_audit(const struct exchange *exchange, const char *action,
+                                           char subject[CONVERSATION_SHORT])
+{
+    text_copy(subject, CONVERSATION_SHORT, exchange->request.path_arg);
+    return (struct store_audit){
+        .owner = &exchange->owner,
+        .address = exchange->request.address,
+        .action = action,
+        .subject = subject,
+        .count = 1,
+        .now_ms = clock_wall_ms(),
+    };
+}
+
+bool conversation_view_number(const char *text, size_t min, size_t max, size_t *out)
+{
+    char *end;
+    unsigned long number;
+
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    number = strtoul(text, &end, 10);
+    if (*end != '\0' || number < min || number > max)
+        return false;
+    *out = number;
+    return true;
+}
+
+static void put_time(struct buf *out, const char *key, int64_t ms)
+{
+    char stamp[CLOCK_RFC3339_SIZE];
+
+    json_put_member(out, key, clock_rfc3339(ms, stamp));
+}
+
+/* ---- which answers ---- */
+
+/* False when out of memory or over the cap: then nothing more is worth reading. */
+static bool place_message(struct conversation_view *view, const struct store_message *message)
+{
+    struct buf *out = &view->out;
+
+    if (strcmp(message->role, "user") == 0)
+        view->answers_at = 0;
+    else if (message->again && message->continues == NULL && !view->all && view->answers_at > 0 &&
+             out->len > view->answers_at) {
+        out->len = view->answers_at;
+        out->data[out->len] = '\0';
+    }
+    return !out->failed;
+}
+
+/* ---- JSON ---- */
+
+void conversation_view_head(struct buf *out, const struct store_conversation *conversation)
+{
+    json_put_member(out, "id", conversation->id);
+    json_put_member(out, "title", conversation->title);
+    put_time(out, "created_at", conversation->created_ms);
+    put_time(out, "updated_at", conversation->updated_ms);
+    json_put_member(out, "contract", conversation->contract);
+    if (conversation->user_id != NULL)
+        json_put_member(out, "user_id", conversation->user_id);
+}
+
+static bool head_json(void *ctx, const struct store_conversation *conversation)
+{
+    struct conversation_view *view = ctx;
+
+    text_copy(view->title, sizeof view->title, conversation->title);
+    buf_putc(&view->out, '{');
+    conversation_view_head(&view->out, conversation);
+    if (view->exported)
+        put_time(&view->out, "exported_at", clock_wall_ms());
+    if (!view->head_only)
+        buf_puts(&view->out, ",\"messages\":[");
+    return true;
+}
+
+static void put_usage(struct buf *out, const struct stream_usage *usage)
+{
+    if (!usage->known)
+        return;
+    buf_puts(out, ",\"usage\":{");
+    json_put_member_int(out, "prompt_tokens", usage->prompt_tokens);
+    json_put_member_int(out, "completion_tokens", usage->completion_tokens);
+    json_put_member_int(out, "total_tokens", usage->total_tokens);
+    if (usage->cached_tokens > 0)
+        json_put_member_int(out, "cached_tokens", usage->cached_tokens);
+    if (usage->reasoning_tokens > 0)
+        json_put_member_int(out, "reasoning_tokens", usage->reasoning_tokens);
+    if (usage->estimated)
+        json_put_member_bool(out, "estimated", true);
+    buf_putc(out, '}');
+}
+
+static void put_answer(struct buf *out, const struct store_message *message)
+{
+    json_put_member(out, "provider", message->provider);
+    json_put_member(out, "model", message->model);
+    if (message->finish[0] != '\0')
+        json_put_member(out, "finish_reason", message->finish);
+    if (message->error_code[0] != '\0')
+        json_put_member(out, "code", message->error_code);
+    if (message->continues != NULL)
+        json_put_member(out, "continues", message->continues);
+    if (message->again && message->continues == NULL)
+        json_put_member_bool(out, "regenerated", true);
+    if (message->rating != 0)
+        json_put_member_int(out, "rating", message->rating);
+    put_usage(out, &message->usage);
+}
+
+static bool message_json(void *ctx, const struct store_message *message)
+{
+    struct conversation_view *view = ctx;
+    struct buf *out = &view->out;
+    bool answer = strcmp(message->role, "assistant") == 0;
+
+    if (!place_message(view, message))
+        return false;
+    buf_puts(out, out->data[out->len - 1] == '[' ? "{" : ",{");
+    json_put_member(out, "id", message->id);
+    json_put_member(out, "role", message->role);
+    json_put_member_len(out, "content", message->content, message->content_len);
+    json_put_member(out, "status", turn_status_name(message->status));
+    put_time(out, "created_at", message->created_ms);
+    put_time(out, "updated_at", message->updated_ms);
+    if (answer)
+        put_answer(out, message);
+    buf_putc(out, '}');
+    if (!answer)
+        view->answers_at = out->len;
+    return !out->failed;
+}
+
+enum result conversation_view_json(struct conversation_view *view, struct exchange *exchange,
+                                   struct fault *fault)
+{
+    struct store_asker asker = conversation_view_asker(exchange);
+    enum result result =
+        store_conversation_read(exchange->app->store, &asker, exchange->request.path_arg, head_json,
+                                view->head_only ? NULL : message_json, view, fault);
+
+    buf_puts(&view->out, view->head_only ? "}" : "]}");
+    return result;
+}
+
+/* ---- Markdown ---- */
+
+static bool head_markdown(void *ctx, const struct store_conversation *conversation)
+{
+    struct conversation_view *view = ctx;
+    char stamp[CLOCK_RFC3339_SIZE];
+
+    text_copy(view->title, sizeof view->title, conversation->title);
+    buf_puts(&view->out, "# ");
+    buf_puts(&view->out, view->title[0] != '\0' ? view->title : "Conversation");
+    buf_putf(&view->out, "\n\n*%s*\n", clock_rfc3339(conversation->created_ms, stamp));
+    return true;
+}
+
+static bool message_markdown(void *ctx, const struct store_message *message)
+{
+    struct conversation_view *view = ctx;
+    struct buf *out = &view->out;
+    char stamp[CLOCK_RFC3339_SIZE];
+    bool answer = strcmp(message->role, "assistant") == 0;
+
+    if (!place_message(view, message))
+        return false;
+    if (message->continues != NULL) { /* without a seam: it goes on in the middle of a sentence */
+        while (out->len > 0 && out->data[out->len - 1] == '\n')
+            out->len--;
+    } else {
+        buf_putf(out, "\n## %s\n\n*%s", answer ? "Assistant" : "You",
+                 clock_rfc3339(message->created_ms, stamp));
+        if (answer)
+            buf_putf(out, ", %s, %s", message->provider, message->model);
+        buf_puts(out, "*\n\n");
+    }
+    buf_put(out, message->content, message->content_len);
+    if (answer && message->status != TURN_COMPLETE)
+        buf_putf(out, "\n\n*(%s)*", turn_status_name(message->status));
+    buf_putc(out, '\n');
+    if (!answer)
+        view->answers_at = out->len;
+    return !out->failed;
+}
+
+enum result conversation_view_markdown(struct conversation_view *view, struct exchange *exchange,
+                                       struct fault *fault)
+{
+    struct store_asker asker = conversation_view_asker(exchange);
+
+    return store_conversation_read(exchange->app->store, &asker, exchange->request.path_arg,
+                                   head_markdown, message_markdown, view, fault);
+}
