@@ -139,7 +139,7 @@ build/gen/assets.c: web/embed.sh build/web/.built
 
 web: build/web/.built
 
-build/web/.built: node_modules/.package-lock.json $(shell find web -type f 2>/dev/null)
+build/web/.built: node_modules/.package-lock.json docs/openapi.json $(shell find web -type f 2>/dev/null)
 	node web/build.mjs
 	@touch $@
 

@@ -4,6 +4,7 @@
  *   index.html                 the page, served at "/" and "/chat"
  *   sw.js widget.js            names that must not change
  *   widget-demo.html           the sample website, served at "/widget-demo"
+ *   docs.html openapi.json     the documentation of the API, from docs/openapi.json, served at "/docs"
  *   assets/NAME-HASH.EXT       everything else; may be cached for ever
  *
  * Usage: node web/build.mjs [--out DIR] [--quiet]
@@ -182,6 +183,17 @@ async function buildWidget(icons) {
   return { tag: ['widget.js'], opened: ['widget.js', panelPath, largest] };
 }
 
+/* ---- the documentation of the API ---- */
+
+async function buildDocs(icons) {
+  const script = await esbuild.build({ ...common, ...named, format: 'esm', entryPoints: { docs: path.join(src, 'docs/docs.js') } });
+  const style = await esbuild.build({ ...common, ...named, entryPoints: { docs: path.join(src, 'docs/docs.css') } });
+  const parts = { 'docs.js': outputOf(script, 'docs/docs.js'), 'docs.css': outputOf(style, 'docs/docs.css'), ...icons };
+  await writeFile(path.join(made, 'docs.html'), fill(await readFile(path.join(src, 'docs/index.html'), 'utf8'), parts));
+  const spec = JSON.parse(await readFile(path.join(root, 'docs/openapi.json'), 'utf8'));
+  await writeFile(path.join(made, 'openapi.json'), JSON.stringify(spec));
+}
+
 /** The licences of what is bundled travel with it. */
 async function addLicences() {
   const texts = [];
@@ -220,6 +232,7 @@ async function main() {
     const page = await buildPage(icons);
     await buildWorker(page.shell);
     const widget = await buildWidget(icons);
+    await buildDocs(icons);
     await addLicences();
     await report({ 'page, first load': page.first, 'widget, tag only': widget.tag, 'widget, opened': widget.opened });
     await rm(out, { recursive: true, force: true });
