@@ -18,6 +18,7 @@ const struct route routes[] = {
     { HTTP_GET, "/api/items/{id}", 0, handle },
     { HTTP_DELETE, "/api/items/{id}", 0, handle },
     { HTTP_GET, "/api/items/{id}/export", 0, handle },
+    { HTTP_GET, "/api/history/{user_id}", ROUTE_TAIL, handle },
 };
 const size_t routes_count = sizeof(routes) / sizeof(routes[0]);
 
@@ -75,6 +76,15 @@ static void a_name_takes_one_segment_of_any_characters(void **state)
     assert_string_equal(found.arg, "7");
 }
 
+static void a_name_with_a_tail_takes_slashes_too(void **state)
+{
+    (void)state;
+    assert_ptr_equal(find(HTTP_GET, "/api/history/a/b").route, &routes[7]);
+    assert_string_equal(find(HTTP_GET, "/api/history/a/b").arg, "a/b");
+    assert_string_equal(find(HTTP_GET, "/api/history/a").arg, "a");
+    assert_int_equal(find(HTTP_GET, "/api/history").result, RESULT_NOT_FOUND);
+}
+
 static void unknown_paths_are_not_found(void **state)
 {
     static const char *const paths[] = { "/api",           "/api/item",
@@ -129,6 +139,7 @@ int main(void)
         cmocka_unit_test(finds_literal_paths_by_method),
         cmocka_unit_test(get_rows_serve_head),
         cmocka_unit_test(a_name_takes_one_segment_of_any_characters),
+        cmocka_unit_test(a_name_with_a_tail_takes_slashes_too),
         cmocka_unit_test(unknown_paths_are_not_found),
         cmocka_unit_test(a_name_that_is_too_long_is_not_found),
         cmocka_unit_test(a_wrong_method_names_the_right_ones),

@@ -1,0 +1,329 @@
+/*
+ * store, other answers: regenerate, continue, what the model then sees of a history, and first sends that are
+ * repeated.
+ */
+#include "tests/unit/store_fixture.h"
+
+#include "common/store/conversations.h"
+
+typedef enum result again_verb(struct store *store, const struct store_again *again,
+                               struct store_again_begun *out, struct fault *fault);
+
+struct again_ask {
+    const char *conversation_id, *message_id, *client_message_id;
+    int64_t at;
+};
+
+static enum result try_again(struct store_fixture *fixture, const struct again_ask *ask,
+                             struct store_again_begun *out, struct fault *fault)
+{
+    struct store_again again = {
+        .owner = &fixture->owner,
+        .conversation_id = ask->conversation_id,
+        .message_id = ask->message_id,
+        .client_message_id = ask->client_message_id,
+        .provider = "demo",
+        .model = "demo-1",
+        .writer = "writer",
+        .history_max = 10,
+        .now_ms = T0 + ask->at,
+        .lease_until_ms = T0 + ask->at + LEASE,
+    };
+    again_verb *verb = ask->message_id != NULL ? store_turn_continue : store_turn_regenerate;
+
+    return verb(fixture->store, &again, out, fault);
+}
+
+static struct store_again_begun again(struct store_fixture *fixture, const struct again_ask *ask)
+{
+    struct store_again_begun begun;
+
+    assert_int_equal(try_again(fixture, ask, &begun, NULL), RESULT_OK);
+    return begun;
+}
+
+static void assert_refused(struct store_fixture *fixture, const struct again_ask *ask,
+                           enum result result, const char *code)
+{
+    struct store_again_begun begun;
+    struct fault fault = { 0 };
+    int64_t rows = store_fixture_int(fixture, "SELECT count(*) FROM messages");
+
+    assert_int_equal(try_again(fixture, ask, &begun, &fault), result);
+    assert_string_equal(fault.code, code);
+    assert_int_equal(store_fixture_int(fixture, "SELECT count(*) FROM messages"), rows);
+}
+
+static void assert_window(const struct store_turn_begun *begun, const char *expected)
+{
+    char seen[4096] = "";
+
+    for (size_t i = 0; i < begun->history_len; i++) {
+        const struct chat_message *message = &begun->history[i];
+        size_t len = strlen(seen);
+
+        assert_int_equal(strlen(message->content), message->len);
+        snprintf(seen + len, sizeof seen - len, "%s%c:%s", i == 0 ? "" : "|",
+                 *chat_role_name(message->role), message->content);
+    }
+    assert_string_equal(seen, expected);
+}
+
+static void end_with(struct store_fixture *fixture, const struct store_again_begun *begun,
+                     enum turn_status status, const char *text)
+{
+    assert_int_equal(store_fixture_end(fixture, begun->turn.message_row, "writer", status, text),
+                     RESULT_OK);
+}
+
+/* What a further question in the conversation shows the model. */
+static void assert_next(struct store_fixture *fixture, const char *conversation_id, int64_t at,
+                        const char *expected)
+{
+    struct store_turn_begun next = store_fixture_turn(
+        fixture, "next", &(struct ask){ .conversation_id = conversation_id, .at = at }, TURN_FAILED,
+        "");
+
+    assert_window(&next, expected);
+    store_turn_begun_free(&next);
+}
+
+static void regenerating_shows_the_model_the_history_up_to_the_question(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_turn_begun first =
+        store_fixture_turn(fixture, "one", &(struct ask){ 0 }, TURN_COMPLETE, "eins");
+    struct store_turn_begun second = store_fixture_turn(
+        fixture, "two", &(struct ask){ .conversation_id = first.conversation_id }, TURN_COMPLETE,
+        "zwei");
+    struct store_again_begun begun =
+        again(fixture, &(struct again_ask){ .conversation_id = first.conversation_id });
+
+    assert_window(&begun.turn, "u:one|a:eins|u:two");
+    assert_string_equal(begun.question, "two");
+    assert_string_equal(begun.contract, "support");
+    assert_null(begun.user_id);
+    assert_string_not_equal(begun.turn.message_id, second.message_id);
+    end_with(fixture, &begun, TURN_COMPLETE, "ZWEI");
+    assert_next(fixture, first.conversation_id, 0, "u:one|a:eins|u:two|a:ZWEI|u:next");
+    assert_int_equal(
+        store_fixture_int(fixture, "SELECT count(*) FROM messages WHERE content = 'zwei'"), 1);
+    store_turn_begun_free(&first);
+    store_turn_begun_free(&second);
+    store_again_begun_free(&begun);
+}
+
+static void a_failed_second_answer_does_not_hide_the_first(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_turn_begun first =
+        store_fixture_turn(fixture, "one", &(struct ask){ 0 }, TURN_COMPLETE, "eins");
+    struct store_again_begun begun =
+        again(fixture, &(struct again_ask){ .conversation_id = first.conversation_id });
+
+    end_with(fixture, &begun, TURN_FAILED, "half");
+    assert_next(fixture, first.conversation_id, 0, "u:one|a:eins|u:next");
+    store_turn_begun_free(&first);
+    store_again_begun_free(&begun);
+}
+
+static void an_answer_gone_on_with_is_one_answer_to_the_model(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_turn_begun first =
+        store_fixture_turn(fixture, "one", &(struct ask){ 0 }, TURN_INTERRUPTED, "ei");
+    struct store_again_begun second =
+        again(fixture, &(struct again_ask){ .message_id = first.message_id });
+    struct store_again_begun third;
+
+    assert_window(&second.turn, "u:one|a:ei");
+    end_with(fixture, &second, TURN_STOPPED, "n");
+    third = again(fixture, &(struct again_ask){ .message_id = second.turn.message_id });
+    assert_window(&third.turn, "u:one|a:ein");
+    end_with(fixture, &third, TURN_COMPLETE, "s");
+    assert_next(fixture, first.conversation_id, 0, "u:one|a:eins|u:next");
+    store_turn_begun_free(&first);
+    store_again_begun_free(&second);
+    store_again_begun_free(&third);
+}
+
+static void going_on_twice_joins_the_first_and_after_a_failure_begins_again(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_turn_begun first =
+        store_fixture_turn(fixture, "one", &(struct ask){ 0 }, TURN_STOPPED, "ei");
+    struct again_ask ask = { .message_id = first.message_id };
+    struct store_again_begun second = again(fixture, &ask);
+    struct store_again_begun repeated = again(fixture, &ask);
+    struct store_again_begun third;
+
+    assert_true(repeated.turn.duplicate);
+    assert_string_equal(repeated.turn.message_id, second.turn.message_id);
+    end_with(fixture, &second, TURN_FAILED, "no");
+    third = again(fixture, &ask);
+    assert_false(third.turn.duplicate);
+    end_with(fixture, &third, TURN_COMPLETE, "ns");
+    assert_next(fixture, first.conversation_id, 0, "u:one|a:eins|u:next");
+    store_turn_begun_free(&first);
+    store_again_begun_free(&second);
+    store_again_begun_free(&repeated);
+    store_again_begun_free(&third);
+}
+
+static void what_is_complete_running_or_left_behind_is_not_gone_on_with(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_turn_begun first =
+        store_fixture_turn(fixture, "one", &(struct ask){ 0 }, TURN_COMPLETE, "eins");
+    struct store_turn_begun second = store_fixture_begin(
+        fixture, "two", &(struct ask){ .conversation_id = first.conversation_id });
+
+    assert_refused(fixture, &(struct again_ask){ .message_id = second.message_id }, RESULT_CONFLICT,
+                   "answer_running");
+    assert_refused(fixture, &(struct again_ask){ .conversation_id = first.conversation_id },
+                   RESULT_CONFLICT, "answer_running");
+    assert_refused(fixture, &(struct again_ask){ .message_id = first.message_id }, RESULT_CONFLICT,
+                   "answer_superseded");
+    store_fixture_end(fixture, second.message_row, "writer", TURN_COMPLETE, "zwei");
+    assert_refused(fixture, &(struct again_ask){ .message_id = second.message_id }, RESULT_CONFLICT,
+                   "answer_complete");
+    assert_refused(fixture, &(struct again_ask){ .message_id = "msg_none" }, RESULT_NOT_FOUND,
+                   "unknown_message");
+    assert_refused(fixture, &(struct again_ask){ .conversation_id = "conv_none" }, RESULT_NOT_FOUND,
+                   "unknown_conversation");
+    store_turn_begun_free(&first);
+    store_turn_begun_free(&second);
+}
+
+static void an_answer_that_was_cut_at_its_token_limit_can_be_gone_on_with(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_turn_begun first = store_fixture_begin(fixture, "one", &(struct ask){ 0 });
+    struct store_answer_end end = { .message_row = first.message_row,
+                                    .writer = "writer",
+                                    .status = TURN_COMPLETE,
+                                    .text = "ei",
+                                    .text_len = 2,
+                                    .finish = FINISH_LENGTH };
+    struct store_again_begun second;
+
+    assert_int_equal(store_answer_end(fixture->store, &end), RESULT_OK);
+    second = again(fixture, &(struct again_ask){ .message_id = first.message_id });
+    assert_window(&second.turn, "u:one|a:ei");
+    store_turn_begun_free(&first);
+    store_again_begun_free(&second);
+}
+
+static void an_answer_whose_worker_died_can_be_gone_on_with(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_turn_begun first = store_fixture_begin(fixture, "one", &(struct ask){ 0 });
+    struct store_checkpoint checkpoint = {
+        .message_row = first.message_row, .writer = "writer", .text = "ei", .text_len = 2
+    };
+    struct store_again_begun second;
+
+    assert_int_equal(store_answers_checkpoint(fixture->store, &checkpoint, 1, T0, T0 + LEASE),
+                     RESULT_OK);
+    assert_refused(fixture, &(struct again_ask){ .message_id = first.message_id }, RESULT_CONFLICT,
+                   "answer_running");
+    second = again(fixture, &(struct again_ask){ .message_id = first.message_id, .at = LEASE + 1 });
+    assert_window(&second.turn, "u:one|a:ei");
+    store_turn_begun_free(&first);
+    store_again_begun_free(&second);
+}
+
+static void regenerating_with_the_same_client_message_id_joins_the_first(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_turn_begun first = store_fixture_turn(
+        fixture, "one", &(struct ask){ .client_message_id = "c" }, TURN_COMPLETE, "eins");
+    struct again_ask ask = { .conversation_id = first.conversation_id, .client_message_id = "c" };
+    struct store_again_begun second = again(fixture, &ask);
+    struct store_again_begun repeated = again(fixture, &ask);
+
+    assert_false(second.turn.duplicate);
+    assert_true(repeated.turn.duplicate);
+    assert_string_equal(repeated.turn.message_id, second.turn.message_id);
+    store_turn_begun_free(&first);
+    store_again_begun_free(&second);
+    store_again_begun_free(&repeated);
+}
+
+static void a_conversation_without_a_question_has_nothing_to_answer(void **state)
+{
+    struct store_fixture *fixture = *state;
+
+    store_session_create(fixture->store, "session_a_1", &fixture->owner, T0, NULL);
+    assert_refused(fixture, &(struct again_ask){ .conversation_id = "session_a_1" },
+                   RESULT_CONFLICT, "no_question");
+}
+
+/* ---- repeated first sends ---- */
+
+static void assert_repeated(struct store_fixture *fixture, const char *client_id, int64_t at,
+                            bool expected)
+{
+    struct ask ask = { .client_message_id = client_id };
+    struct store_turn_begun first = store_fixture_begin(fixture, "hello", &ask);
+    struct store_turn_begun second;
+
+    ask.at = at;
+    second = store_fixture_begin(fixture, "hello", &ask);
+    assert_int_equal(second.duplicate, expected);
+    assert_int_equal(strcmp(first.conversation_id, second.conversation_id) == 0, expected);
+    assert_int_equal(strcmp(first.message_id, second.message_id) == 0, expected);
+    store_turn_begun_free(&first);
+    store_turn_begun_free(&second);
+}
+
+static void a_repeated_first_send_of_an_owner_finds_its_conversation(void **state)
+{
+    struct store_fixture *fixture = *state;
+
+    fixture->owner = (struct owner){ .kind = OWNER_VISITOR, .id = "vis_ann" };
+    assert_repeated(fixture, "c1", 3600000, true);
+}
+
+static void
+another_owner_with_the_same_client_message_id_gets_a_conversation_of_his_own(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct ask ask = { .client_message_id = "0123456789abcdef" };
+    struct store_turn_begun first, second;
+
+    fixture->owner = (struct owner){ .kind = OWNER_VISITOR, .id = "vis_ann" };
+    first = store_fixture_begin(fixture, "hello", &ask);
+    fixture->owner = (struct owner){ .kind = OWNER_VISITOR, .id = "vis_bob" };
+    second = store_fixture_begin(fixture, "hello", &ask);
+    assert_false(second.duplicate);
+    assert_string_not_equal(first.conversation_id, second.conversation_id);
+    store_turn_begun_free(&first);
+    store_turn_begun_free(&second);
+}
+
+static void without_an_owner_a_long_client_message_id_counts_for_ten_minutes(void **state)
+{
+    assert_repeated(*state, "0123456789abcdef", 600000, true);
+    assert_repeated(*state, "0123456789abcde-", 600001, false);
+    assert_repeated(*state, "0123456789abcde", 1, false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(regenerating_shows_the_model_the_history_up_to_the_question),
+        STORE_TEST(a_failed_second_answer_does_not_hide_the_first),
+        STORE_TEST(an_answer_gone_on_with_is_one_answer_to_the_model),
+        STORE_TEST(going_on_twice_joins_the_first_and_after_a_failure_begins_again),
+        STORE_TEST(what_is_complete_running_or_left_behind_is_not_gone_on_with),
+        STORE_TEST(an_answer_that_was_cut_at_its_token_limit_can_be_gone_on_with),
+        STORE_TEST(an_answer_whose_worker_died_can_be_gone_on_with),
+        STORE_TEST(regenerating_with_the_same_client_message_id_joins_the_first),
+        STORE_TEST(a_conversation_without_a_question_has_nothing_to_answer),
+        STORE_TEST(a_repeated_first_send_of_an_owner_finds_its_conversation),
+        STORE_TEST(another_owner_with_the_same_client_message_id_gets_a_conversation_of_his_own),
+        STORE_TEST(without_an_owner_a_long_client_message_id_counts_for_ten_minutes),
+    };
+    return cmocka_run_group_tests_name("store_again", tests, NULL, NULL);
+}
