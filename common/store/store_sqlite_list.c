@@ -200,7 +200,7 @@ enum result store_conversation_read(struct store *store, const struct store_aske
                                     const char *id, store_conversation_visit *head,
                                     store_message_visit *messages, void *ctx, struct fault *fault)
 {
-    struct store_conversation conversation;
+    struct store_conversation conversation = { .row = 0 };
     enum db_status status;
     struct db *db = db_readers_take(store->readers, &status);
     struct db_stmt *stmt;

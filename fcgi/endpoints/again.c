@@ -76,19 +76,17 @@ static enum result read_body(struct exchange *exchange, struct json_object **bod
 /* The visitor's part of a history that ends with the answer to go on from. */
 static enum result ask_to_go_on(struct store_turn_begun *turn, struct fault *fault)
 {
-    struct chat_message *moved =
-        realloc(turn->history, (turn->history_len + 1) * sizeof *turn->history);
-    char *words = strdup(go_on);
+    size_t len = turn->history_len;
+    struct chat_message *moved = realloc(turn->history, (len + 1) * sizeof *moved);
 
-    if (moved != NULL)
+    if (moved != NULL) {
         turn->history = moved;
-    if (moved == NULL || words == NULL) {
-        free(words);
-        return fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
+        moved[len] = (struct chat_message){ CHAT_USER, strdup(go_on), sizeof go_on - 1 };
+        turn->history_len += moved[len].content != NULL;
     }
-    turn->history[turn->history_len++] =
-        (struct chat_message){ CHAT_USER, words, sizeof go_on - 1 };
-    return RESULT_OK;
+    return turn->history_len > len
+               ? RESULT_OK
+               : fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
 }
 
 /* The row is there: make what the loop needs of it. */

@@ -17,8 +17,10 @@
 #define CAP_CONFIG_BODY (32 * 1024)
 
 /* What this version can do beyond the four contracts, so that a page need not try. */
-static const char *const features[] = { "conversations", "search",   "export", "feedback",
-                                        "regenerate",    "continue", "resume", "stop" };
+static const char *const features[] = {
+    "conversations", "search", "export", "feedback", "regenerate",
+    "continue",      "resume", "stop",   "poll",
+};
 
 void endpoint_config(struct exchange *exchange)
 {

@@ -126,6 +126,13 @@ test('conversations, messages and histories are as described', async () => {
   await ask('DELETE', '/api/chat/history/{user_id}', { args: { user_id: 'kept' } });
 });
 
+test('what a visitor erases is as described', async () => {
+  const { headers } = await parley.post('/api/chat', { message: 'erased mock:' });
+  const cookie = headers['set-cookie']?.map((one) => one.split(';')[0]).join('; ');
+  const { json } = await ask('DELETE', '/api/visitor', { headers: { Cookie: cookie } });
+  assert.equal(json.conversations, 1);
+});
+
 test('polling and stopping are as described', async () => {
   const stream = await parley.stream('/api/chat/stream', { message: 'stopped mock:deltas=100,delay=100' });
   await stream.until((s) => s.deltas.length > 0);
@@ -135,11 +142,14 @@ test('polling and stopping are as described', async () => {
   await stream.ended;
   await ask('GET', '/api/messages/{message_id}', { args: { message_id } });
   await ask('GET', '/api/messages/{message_id}', { status: 404 });
+  const accepted = await ask('POST', '/api/chat', { json: { message: 'polled mock:', deliver: 'poll' }, status: 202 });
+  await ask('GET', '/api/messages/{message_id}', { args: { message_id: accepted.json.message_id }, query: '?wait=5' });
+  await ask('POST', '/api/chat', { json: { message: 'polled mock:', deliver: 'pigeon' }, status: 400 });
   await ask('POST', '/api/chat/stop', { json: {}, status: 400 });
 });
 
 test('the service endpoints are as described', async () => {
-  for (const where of ['/api/models', '/api/config', '/api/health', '/api/health/detailed', '/health']) await ask('GET', where);
+  for (const where of ['/api/models', '/api/whoami', '/api/config', '/api/health', '/api/health/detailed', '/health']) await ask('GET', where);
 });
 
 test('the document and its page are served', async () => {
