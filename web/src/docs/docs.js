@@ -7,6 +7,9 @@ import { h } from '../dom.js';
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 const $ = (id) => document.getElementById(id);
 
+/** Text with `code` between backticks, as nodes. */
+const prose = (text) => text.split('`').map((part, i) => (i % 2 ? h('code', {}, part) : part));
+
 function createRenderer(spec) {
   const nameOf = (schema) => schema.$ref?.split('/').pop();
   const slug = (method, path) => `${method}${path.replace(/[^A-Za-z0-9]+/g, '-')}`;
@@ -34,7 +37,7 @@ function createRenderer(spec) {
       said.push(schema.maximum === undefined ? `from ${schema.minimum}` : `${schema.minimum ?? ''} to ${schema.maximum}`);
     if (schema.default !== undefined) said.push(`default ${schema.default}`);
     if (schema.description) said.push(schema.description);
-    return said.length ? h('span', {}, ': ', said.join('. ')) : '';
+    return said.length ? h('span', {}, ': ', ...prose(said.join('. '))) : '';
   }
 
   function fields(schema) {
@@ -67,7 +70,7 @@ function createRenderer(spec) {
       h('dt', {}, status, ' ', h('span', { class: 'soft' }, one.description)), h('dd', {}, ...bodyOf(one.content))]);
     return h('section', { class: 'operation', id: slug(method, path) },
       h('h3', {}, h('span', { class: `method ${method}` }, method.toUpperCase()), h('code', {}, path), h('span', { class: 'summary' }, operation.summary)),
-      operation.description ? h('p', {}, operation.description) : '',
+      operation.description ? h('p', {}, ...prose(operation.description)) : '',
       parameters.length ? h('h4', {}, 'Parameters') : '', parameters.length ? h('ul', { class: 'fields' }, ...parameters) : '',
       operation.requestBody ? h('h4', {}, operation.requestBody.required ? 'Body' : 'Body (optional)') : '', ...bodyOf(operation.requestBody?.content),
       h('details', {}, h('summary', {}, 'Responses and example'), h('dl', {}, ...responses), example(method, path, operation)));
@@ -84,7 +87,7 @@ function createRenderer(spec) {
       ...ofTag(tag).map(({ method, path, operation }) => operationNode(method, path, operation))]),
     schemas: () => Object.entries(spec.components.schemas).map(([name, schema]) => h('section', { class: 'operation', id: `schema-${name}` },
       h('h3', {}, h('code', {}, name), h('span', { class: 'summary' }, schema.title ?? '')),
-      schema.properties ? '' : h('p', {}, typeOf(schema), notes(schema)), schema.properties && schema.description ? h('p', {}, schema.description) : '', fields(schema))),
+      schema.properties ? '' : h('p', {}, typeOf(schema), notes(schema)), schema.properties && schema.description ? h('p', {}, ...prose(schema.description)) : '', fields(schema))),
   };
 }
 
@@ -96,7 +99,7 @@ try {
   document.title = `${spec.info.title}: API documentation`;
   $('title').textContent = `${spec.info.title} ${spec.info.version}: API`;
   $('contents').append(draw.contents());
-  $('main').replaceChildren(h('p', {}, spec.info.description), ...draw.tags(), h('h2', { id: 'schemas' }, 'Schemas'), ...draw.schemas());
+  $('main').replaceChildren(h('p', {}, ...prose(spec.info.description)), ...draw.tags(), h('h2', { id: 'schemas' }, 'Schemas'), ...draw.schemas());
   document.getElementById(location.hash.slice(1))?.scrollIntoView();
 } catch (error) {
   $('status').textContent = error.message;
