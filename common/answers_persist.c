@@ -93,6 +93,7 @@ static void checkpoint_add(struct checkpoint_job *job, struct answer *answer, in
         job->lens[job->count] = answer->text.len;
     }
     memcpy(job->message_ids[job->count], answer->message_id, CAP_ID);
+    item->message_id = job->message_ids[job->count];
     answer->lease_renewed_ms = now;
     job->count++;
 }
@@ -136,6 +137,7 @@ static void end_run(uv_work_t *work)
     const struct answer *answer = job->answer;
     struct store_answer_end end = {
         .message_row = answer->row,
+        .message_id = answer->message_id,
         .writer = answer->answers->options.writer,
         .status = answer->status,
         .text = buf_str(&answer->text),

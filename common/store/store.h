@@ -106,7 +106,10 @@ struct store_checkpoint {
     const char *writer;
     const char *text; /* whole text so far, NULL: only renew the lease */
     size_t text_len;
-    bool stop_requested; /* out: somebody asked to stop it */
+    const char *
+        message_id; /* NULL: not compared. A row that was erased may be used again, by another message */
+    bool
+        stop_requested; /* out: somebody asked to stop it, or the row is not its writer's any more */
 };
 
 /* All growing answers of a worker in one transaction; renews their leases. A row that is no longer this
@@ -116,6 +119,7 @@ enum result store_answers_checkpoint(struct store *store, struct store_checkpoin
 
 struct store_answer_end {
     int64_t message_row;
+    const char *message_id; /* as in a checkpoint */
     const char *writer;
     enum turn_status status; /* not TURN_STREAMING */
     const char *text;

@@ -14,6 +14,9 @@
 
 #include "common/base/text.h"
 
+/* SQLite gives the number of an erased row away again; this writer may have got it for its next answer. */
+#define SAME_MESSAGE " AND (:public IS NULL OR public_id = :public)"
+
 /* ---- growing ---- */
 
 struct checkpoint {
@@ -29,12 +32,12 @@ static void checkpoint_one(struct db *db, const struct checkpoint *checkpoint,
     static const char with_text[] =
         "UPDATE messages SET content = :text, status = 'streaming', finish = NULL,"
         " lease_until_ms = :lease, updated_ms = :now"
-        " WHERE id = :id AND writer = :writer AND lease_until_ms IS NOT NULL RETURNING "
-        "stop_requested";
+        " WHERE id = :id AND writer = :writer AND lease_until_ms IS NOT NULL" SAME_MESSAGE
+        " RETURNING stop_requested";
     static const char lease_only[] =
         "UPDATE messages SET status = 'streaming', finish = NULL, lease_until_ms = :lease"
-        " WHERE id = :id AND writer = :writer AND lease_until_ms IS NOT NULL RETURNING "
-        "stop_requested";
+        " WHERE id = :id AND writer = :writer AND lease_until_ms IS NOT NULL" SAME_MESSAGE
+        " RETURNING stop_requested";
     struct db_stmt *stmt = db_prepare(db, answer->text != NULL ? with_text : lease_only);
 
     db_bind_int(stmt, ":id", answer->message_row);
@@ -44,7 +47,9 @@ static void checkpoint_one(struct db *db, const struct checkpoint *checkpoint,
         db_bind_text_len(stmt, ":text", answer->text, answer->text_len);
         db_bind_int(stmt, ":now", checkpoint->now_ms);
     }
-    answer->stop_requested = db_step(stmt) && db_int(stmt, 0) != 0;
+    db_bind_text(stmt, ":public", answer->message_id);
+    /* No row: it was erased, or its writer has just ended it and does not mind. */
+    answer->stop_requested = !db_step(stmt) || db_int(stmt, 0) != 0;
     db_reset(stmt);
 }
 
@@ -94,7 +99,7 @@ static enum result end_answer(struct db *db, void *arg)
             " model = coalesce(:model, model), prompt_tokens = :prompt,"
             " completion_tokens = :completion, total_tokens = :total, cached_tokens = :cached,"
             " reasoning_tokens = :reasoning, tokens_estimated = :estimated, lease_until_ms = NULL,"
-            " updated_ms = :now WHERE id = :id AND writer = :writer");
+            " updated_ms = :now WHERE id = :id AND writer = :writer" SAME_MESSAGE);
 
     db_bind_text_len(stmt, ":text", end->text != NULL ? end->text : "", end->text_len);
     db_bind_text(stmt, ":status", turn_status_name(end->status));
@@ -105,6 +110,7 @@ static enum result end_answer(struct db *db, void *arg)
     bind_usage(stmt, end->usage);
     db_bind_int(stmt, ":now", end->now_ms);
     db_bind_int(stmt, ":id", end->message_row);
+    db_bind_text(stmt, ":public", end->message_id);
     db_bind_text(stmt, ":writer", end->writer);
     if (!db_run(stmt))
         return RESULT_STORE_DOWN;

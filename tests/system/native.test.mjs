@@ -198,16 +198,32 @@ test('export: a file with its name, as JSON and as Markdown', async () => {
   assert.match(markdown.text, /^# Grüße "you"; .*\n\n.*\n\n## You\n\n.*\n\nGrüße .*\n\n## Assistant\n\n.*\n\n\*\*bold\*\*\n$/);
 });
 
-test('a conversation that is deleted while it is answered: the answer stops, and the provider is left', async (t) => {
-  const one = await startParley({ mock, workers: 1 });
-  t.after(() => one.stop());
-  const stream = await one.stream('/api/chat/stream', { message: 'erase me mock:deltas=1000,delay=20' });
-  await stream.until((s) => s.deltas.length > 2);
-  const call = await mock.waitCall('erase me');
-  const reply = await one.request(`/api/conversations/${stream.first.conversation_id}`, { method: 'DELETE' });
-  assert.equal(reply.status, 200);
-  await call.left;
-  await stream.ended;
-  assert.ok(stream.last.done);
-  assert.equal((await one.get(`/api/messages/${stream.first.message_id}`)).status, 404);
+test('many equal sends at the same moment: one question, one answer for all', async () => {
+  const ann = visitor();
+  const { conversation_id } = (await ann.post('/api/chat', { message: 'crowd mock:' })).json;
+  const body = { message: 'all at once mock:deltas=5,delay=20', conversation_id, client_message_id: 'c_crowd_0123456789' };
+  const replies = await Promise.all(Array.from({ length: 12 }, () => parley.post('/api/chat', body)));
+  assert.equal(new Set(replies.map((one) => one.json.message_id)).size, 1);
+  assert.deepEqual(new Set(replies.map((one) => one.json.response)), new Set(['w0 w1 w2 w3 w4 ']));
+  assert.equal(mock.calls('all at once').length, 1);
 });
+
+for (const workers of [1, 2]) {
+  test(`a conversation that is deleted while it is answered: the answer stops, and the provider is left, ${workers} workers`, async (t) => {
+    const own = await startParley({ mock, workers });
+    t.after(() => own.stop());
+    const streams = await Promise.all(Array.from({ length: 4 }, async (_, i) => {
+      const stream = await own.stream('/api/chat/stream', { message: `erase ${workers}-${i} mock:deltas=1000,delay=20` });
+      return stream.until((s) => s.deltas.length > 2);
+    }));
+    for (const [i, stream] of streams.entries()) {
+      const call = await mock.waitCall(`erase ${workers}-${i}`);
+      const reply = await own.request(`/api/conversations/${stream.first.conversation_id}`, { method: 'DELETE' });
+      assert.equal(reply.status, 200);
+      await call.left;
+      await stream.ended;
+      assert.ok(stream.last.done);
+      assert.equal((await own.get(`/api/messages/${stream.first.message_id}`)).status, 404);
+    }
+  });
+}

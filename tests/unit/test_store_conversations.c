@@ -303,6 +303,43 @@ static void erasing_names_the_answer_that_is_still_being_written(void **state)
     store_turn_begun_free(&begun);
 }
 
+/* The row number of what was erased is given to the next answer, here even of the same writer. */
+static void an_erased_answer_that_still_grows_does_not_write_into_another(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_asker asker = asker_at(&ann, 0);
+    struct store_turn_begun erased = store_fixture_begin(fixture, "secret", &(struct ask){ 0 });
+    struct store_remove what = { .id = erased.conversation_id };
+    struct store_checkpoint late = { .message_row = erased.message_row,
+                                     .message_id = erased.message_id,
+                                     .writer = "writer",
+                                     .text = "secret",
+                                     .text_len = 6 };
+    struct store_answer_end end = { .message_row = erased.message_row,
+                                    .message_id = erased.message_id,
+                                    .writer = "writer",
+                                    .status = TURN_COMPLETE,
+                                    .text = "secret",
+                                    .text_len = 6 };
+    struct store_removed removed;
+    struct store_turn_begun next;
+    struct store_answer answer;
+
+    assert_int_equal(store_conversation_remove(fixture->store, &asker, &what, &removed, NULL),
+                     RESULT_OK);
+    next = store_fixture_begin(fixture, "other", &(struct ask){ 0 });
+    assert_int_equal(next.message_row, erased.message_row);
+    assert_int_equal(store_answers_checkpoint(fixture->store, &late, 1, T0, T0 + LEASE), RESULT_OK);
+    assert_true(late.stop_requested);
+    assert_int_equal(store_answer_end(fixture->store, &end), RESULT_NOT_FOUND);
+    answer = store_fixture_get(fixture, next.message_id, 0, 0);
+    assert_string_equal(answer.text, "");
+    assert_int_equal(answer.status, TURN_STREAMING);
+    store_answer_free(&answer);
+    store_turn_begun_free(&erased);
+    store_turn_begun_free(&next);
+}
+
 /* ---- feedback ---- */
 
 static void the_last_word_on_an_answer_counts(void **state)
@@ -401,6 +438,7 @@ int main(void)
         STORE_TEST(a_title_is_made_of_the_first_question_and_can_be_changed),
         STORE_TEST(erasing_leaves_no_row_of_the_conversation_in_any_table),
         STORE_TEST(erasing_names_the_answer_that_is_still_being_written),
+        STORE_TEST(an_erased_answer_that_still_grows_does_not_write_into_another),
         STORE_TEST(the_last_word_on_an_answer_counts),
         STORE_TEST(a_history_has_the_newest_exchanges_oldest_first),
         STORE_TEST(anothers_history_can_be_neither_read_nor_erased),

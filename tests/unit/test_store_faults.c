@@ -94,7 +94,9 @@ static void a_full_disk_refuses_turns_keeps_reading_and_heals_by_itself(void **s
 {
     struct store_fixture *fixture = *state;
     struct store_turn_begun begun = store_fixture_begin(fixture, "q", &(struct ask){ 0 });
-    struct store_checkpoint grown = { begun.message_row, "writer", "text", 4, false };
+    struct store_checkpoint grown = {
+        .message_row = begun.message_row, .writer = "writer", .text = "text", .text_len = 4
+    };
     struct store_answer answer;
     struct stat info;
     char wal[112];

@@ -224,7 +224,9 @@ static void an_answer_whose_lease_ran_out_counts_as_history(void **state)
 {
     struct store_fixture *fixture = *state;
     struct store_turn_begun first = store_fixture_begin(fixture, "q1", &(struct ask){ 0 });
-    struct store_checkpoint grown = { first.message_row, "writer", "so far", 6, false };
+    struct store_checkpoint grown = {
+        .message_row = first.message_row, .writer = "writer", .text = "so far", .text_len = 6
+    };
     struct ask ask = { .conversation_id = first.conversation_id, .at = 100 };
     struct store_turn_begun more;
 
