@@ -13,6 +13,9 @@
  *      SetHandler, has split our own path. The base is empty.
  *   4. Else SCRIPT_NAME is the base and PATH_INFO the path: lighttpd with a prefix, CGI, Caddy, mod_fcgid.
  *
+ * A rewrite rule may hide the program's name (shared hosts: the browser is at /chat/, SCRIPT_NAME says
+ * /chat/parley.fcgi). Then the base is what the browser sees, because cookies and redirects go by that.
+ *
  * Runs on a request thread; plain data afterwards.
  */
 #include "fcgi/http/request.h"
@@ -137,6 +140,21 @@ static size_t base_len(const struct request *request, const struct config *confi
     return is_first_segment(script) ? 0 : strlen(script);
 }
 
+/* Cut the program's name from the base when the browser asked for an address below its directory only. */
+static void show_base_as_seen(struct request *request)
+{
+    const char *uri = variable_or_empty(request, "REQUEST_URI");
+    char *name = strrchr(request->base, '/');
+    size_t len = strlen(request->base);
+
+    if (name == NULL || !is_program(name) || uri[0] != '/')
+        return;
+    if (strncmp(uri, request->base, len) == 0 && strchr("/?", uri[len]) != NULL)
+        return;
+    if (strncmp(uri, request->base, (size_t)(name - request->base) + 1) == 0)
+        *name = '\0';
+}
+
 static enum result read_path(struct request *request, const struct config *config,
                              struct fault *fault)
 {
@@ -159,8 +177,10 @@ static enum result read_path(struct request *request, const struct config *confi
     size_t len = base_len(request, config, whole, script, path_info[0] != '\0');
     request->base = strndup(whole, len);
     request->path = strdup(whole[len] != '\0' ? whole + len : "/");
-    if (request->base != NULL && request->path != NULL)
+    if (request->base != NULL && request->path != NULL) {
+        show_base_as_seen(request);
         result = RESULT_OK;
+    }
 out:
     if (result == RESULT_INTERNAL)
         fault_set(fault, result, "no_memory", NULL, "The server has run out of memory.");

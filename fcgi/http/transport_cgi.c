@@ -31,7 +31,9 @@
 #include "fcgi/http/intake.h"
 #include "fcgi/http/transport.h"
 
-#define OUT_SIZE 8192
+#define OUT_SIZE    8192
+#define DISCARD_MS  2000                /* a refused upload is read to its end for so long ... */
+#define DISCARD_MAX (32u * 1024 * 1024) /* ... and so many bytes */
 
 struct cgi_transport {
     struct transport base; /* first: the ops get this */
@@ -155,10 +157,24 @@ static bool cgi_hung_up(struct transport *transport)
     return t->gone || (poll(&pfd, 1, 0) == 1 && pfd.revents != 0);
 }
 
+/* Apache's mod_cgid has one socket for both directions: to close it with unread bytes in it is a reset, and
+ * our reply would be gone with it. */
+static void discard_rest(struct cgi_transport *t)
+{
+    char scrap[OUT_SIZE];
+    size_t got = 1, total = 0;
+
+    t->read_until_ms = clock_mono_ms() + DISCARD_MS;
+    while (!t->gone && t->length_known && t->body_left > 0 && got > 0 && total < DISCARD_MAX &&
+           cgi_read(&t->base, scrap, sizeof(scrap), &got) == RESULT_OK)
+        total += got;
+}
+
 static void cgi_finish(struct transport *transport)
 {
     struct cgi_options options = of(transport)->options;
     cgi_flush(transport);
+    discard_rest(of(transport));
     free(of(transport));
     options.finished(options.ctx);
 }

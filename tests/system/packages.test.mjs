@@ -65,6 +65,13 @@ describe('the Debian package', () => {
     assert.match(control, /libfcgi0ldbl \(>= 2\.4\.2-2\+deb12u1\)/);
   });
 
+  test('needs what the Docker image has', () => {
+    const packages = /^Depends: (.*)$/m.exec(control)[1].split(', ').map((entry) => entry.split(' ')[0]);
+    const dockerfile = fs.readFileSync(path.join(ROOT, 'deploy/docker/Dockerfile'), 'utf8');
+    const image = /AS parley\n([\s\S]*?)rm -rf/.exec(dockerfile)[1].split(/\s+/);
+    assert.deepEqual(packages.filter((name) => /^lib/.test(name) && name !== 'libc6' && !image.includes(name)), []);
+  });
+
   test('belongs to root, and the settings are nobody else\'s', () => {
     assert.deepEqual(list.filter(([, owner]) => owner !== 'root/root'), []);
     assert.deepEqual(list.filter(([mode]) => /[sS]|.......w./.test(mode.slice(1))), []);

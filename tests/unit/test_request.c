@@ -106,6 +106,29 @@ static void every_web_servers_path_is_understood(void **state)
     }
 }
 
+static void a_rewritten_program_name_is_not_part_of_the_base(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *uri, *base;
+    } seen[] = {
+        { "/chat/api/x?y=1", "/chat" },
+        { "/chat/", "/chat" },
+        { "/chat/parley.fcgi/api/x", "/chat/parley.fcgi" },
+        { "/chat/parley.fcgi?y", "/chat/parley.fcgi" },
+        { "/chat/parley.fcgix", "/chat" },
+        { "/elsewhere", "/chat/parley.fcgi" },
+        { NULL, "/chat/parley.fcgi" },
+    };
+    for (size_t i = 0; i < sizeof(seen) / sizeof(seen[0]); i++) {
+        set_path(f, "/chat/parley.fcgi", "/api/x", NULL);
+        memory_set(&f->memory, "REQUEST_URI", seen[i].uri);
+        assert_int_equal(read_request(f), RESULT_OK);
+        assert_string_equal(f->request.base, seen[i].base);
+        assert_string_equal(f->request.path, "/api/x");
+    }
+}
+
 static void paths_that_lead_elsewhere_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -299,6 +322,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(every_web_servers_path_is_understood),
+        TEST(a_rewritten_program_name_is_not_part_of_the_base),
         TEST(paths_that_lead_elsewhere_are_refused),
         TEST(every_route_survives_being_split_by_lighttpd),
         TEST(methods_are_known_or_other),

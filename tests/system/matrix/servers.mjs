@@ -11,8 +11,6 @@
  *   streams         false: the server holds answers back, and deploy/ says so
  *   notices         a client that leaves is noticed: 'at once' or 'by writing'; null = not at all
  *   bodyMax         largest body that the host lets through, when it is less than what others do
- *   cutsOff         a body that Parley refuses may end in a broken connection instead of the 413: mod_cgid, whose
- *                   script has one socket for both directions, loses the reply when the script ends first
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -174,7 +172,7 @@ const apacheFcgid = (below) => ({
 });
 
 const apacheCgi = (below) => ({
-  name: 'Apache, CGI', below, serve: false, streams: true, notices: 'by writing', cutsOff: true,
+  name: 'Apache, CGI', below, serve: false, streams: true, notices: 'by writing',
   command: (site, port, timeout) => {
     linkProgram(site, 'parley.cgi');
     return apache(site, port, ['cgid'], site.shipped('deploy/apache/cgi.conf',
@@ -220,6 +218,6 @@ export const servers = [
     /* FcgidMaxRequestLen (128 KB) neither; Parley's own limit has to stay below it, as it does by default. */
     bodyMax: 65536, settings: { MAX_BODY_BYTES: 65536 },
     command: (site, port, timeout) => sharedHost(site, port, 'fcgi', timeout) },
-  { name: 'shared host, CGI', below: '/chat', serve: false, streams: true, notices: 'by writing', cutsOff: true,
+  { name: 'shared host, CGI', below: '/chat', serve: false, streams: true, notices: 'by writing',
     command: (site, port, timeout) => sharedHost(site, port, 'cgi', timeout) },
 ];
