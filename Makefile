@@ -28,6 +28,13 @@ FCGI_DIRS   := fcgi/process fcgi/http fcgi/endpoints fcgi
 
 PACKAGES := fcgi libcurl json-c sqlite3 libuv libsodium
 
+# Redis (REDIS_URL) is built in where libhiredis-dev is installed; `make REDIS=no` leaves it out.
+REDIS ?= $(shell pkg-config --exists hiredis 2>/dev/null && echo yes || echo no)
+ifeq ($(REDIS),yes)
+PACKAGES += hiredis
+REDIS_CPPFLAGS := -DPARLEY_REDIS
+endif
+
 # ---- flags ----
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 $(WERROR)
@@ -52,7 +59,7 @@ endif
 PKG_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 
-CPPFLAGS_ALL := -I. -D_GNU_SOURCE $(PKG_CFLAGS) $(CPPFLAGS)
+CPPFLAGS_ALL := -I. -D_GNU_SOURCE $(REDIS_CPPFLAGS) $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL   := -std=c17 $(WARNINGS) $(CFLAGS_$(VARIANT)) $(CFLAGS)
 LDFLAGS_ALL  := $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
 LIBS         := $(PKG_LIBS) -lm -lpthread
@@ -82,7 +89,7 @@ BROWSER_TESTS := $(sort $(wildcard tests/browser/*.test.mjs))
 all: $(OUT)/parley
 
 help:
-	@echo "make               build/parley (CC=clang, VARIANT=asan|tsan, WERROR= change it)"
+	@echo "make               build/parley (CC=clang, VARIANT=asan|tsan, WERROR=, REDIS=no change it)"
 	@echo "make run           build, then chat at http://127.0.0.1:$(PORT) until Ctrl-C (PORT=... changes it)"
 	@echo "make test          everything below, and the unit tests once more under ASan and UBSan"
 	@echo "make test-unit     cmocka programs of tests/unit (test-asan, test-tsan: with sanitizers)"

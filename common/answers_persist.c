@@ -131,6 +131,14 @@ struct end_job {
     enum result result;
 };
 
+/* An answer that failed before its first word, with no figures from the provider, cost nothing, unless the
+ * provider was only too slow to be waited for. */
+static bool is_unspent(const struct answer *answer)
+{
+    return answer->fault != NULL && answer->text.len == 0 && answer->usage.estimated &&
+           answer->status == TURN_FAILED && answer->fault->result != RESULT_UPSTREAM_SLOW;
+}
+
 static void end_run(uv_work_t *work)
 {
     struct end_job *job = work->data;
@@ -146,6 +154,7 @@ static void end_run(uv_work_t *work)
         .model = answer->model,
         .finish = answer->finish,
         .usage = &answer->usage,
+        .unspent = is_unspent(answer),
         .error_code =
             answer->fault != NULL && answer->status != TURN_COMPLETE ? answer->fault->code : "",
         .now_ms = answer->finished_ms,

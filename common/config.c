@@ -24,6 +24,7 @@
 #define ORIGINS(member)       .type = CONFIG_ORIGINS, OFFSET(member, char *)
 #define NETWORKS(member)      .type = CONFIG_NETWORKS, OFFSET(member, char *)
 #define DATABASE(member)      .type = CONFIG_DATABASE, OFFSET(member, char *)
+#define REDIS(member)         .type = CONFIG_REDIS, .secret = true, OFFSET(member, char *)
 #define CHOICE(member, words) .type = CONFIG_CHOICE, .choices = (words), OFFSET(member, char *)
 #define INT(member, low, high)                                                                     \
     .type = CONFIG_INT, .min = (low), .max = (high), OFFSET(member, int64_t)
@@ -42,6 +43,7 @@ static const char logging[] = "Log";
 static const char storage[] = "Store";
 static const char http[] = "HTTP";
 static const char chat[] = "Chat";
+static const char limits[] = "Limits";
 static const char models[] = "Model providers";
 static const char demo[] = "Demo provider";
 
@@ -234,6 +236,57 @@ const struct config_option config_options[] = {
       INT(session_ttl_s, 0, YEAR_S),
       .fallback = "3600",
       .help = "Seconds without activity after which a session is unknown; 0 = never." },
+
+    { .name = "RATELIMIT_PER_MINUTE",
+      .section = limits,
+      INT(ratelimit_minute, 0, 1000000000),
+      .fallback = "10",
+      .help = "Messages of one visitor or API key within a minute; above it: 429. 0 = no limit." },
+    { .name = "RATELIMIT_PER_HOUR",
+      .section = limits,
+      INT(ratelimit_hour, 0, 1000000000),
+      .fallback = "100",
+      .help = "The same within an hour." },
+    { .name = "RATELIMIT_PER_DAY",
+      .section = limits,
+      INT(ratelimit_day, 0, 1000000000),
+      .fallback = "500",
+      .help = "The same within a day." },
+    { .name = "ADDRESS_LIMIT_FACTOR",
+      .section = limits,
+      INT(address_limit_factor, 1, 1000000),
+      .fallback = "10",
+      .help =
+          "How many visitors' limits all visitors of one network address have together (IPv6: of "
+          "one /64)." },
+    { .name = "TOKENS_PER_DAY",
+      .section = limits,
+      INT(tokens_per_day, 0, 1000000000000),
+      .fallback = "0",
+      .help =
+          "Tokens that all answers of a day (UTC) may cost together, questions included; 0 = no "
+          "budget." },
+    { .name = "TOKENS_PER_VISITOR_PER_DAY",
+      .section = limits,
+      INT(tokens_per_visitor, 0, 1000000000000),
+      .fallback = "0",
+      .help = "The same for one visitor. API keys are bound by TOKENS_PER_DAY only." },
+    { .name = "REDIS_URL",
+      .section = limits,
+      REDIS(redis_url),
+      .fallback = "",
+      .help = "A Redis in which several machines count messages together, as "
+              "redis://USER:PASSWORD@HOST:PORT/NUMBER or unix:PATH; empty = the database counts." },
+    { .name = "REDIS_DOWN",
+      .section = limits,
+      CHOICE(redis_down, "allow|refuse"),
+      .fallback = "allow",
+      .help = "While Redis cannot be reached: allow = messages pass uncounted, refuse = 503." },
+    { .name = "REDIS_TIMEOUT_MS",
+      .section = limits,
+      INT(redis_timeout_ms, 10, 60000),
+      .fallback = "250",
+      .help = "Deadline for connecting to Redis, and for its reply, in milliseconds." },
 
     { .name = "PROVIDER",
       .section = models,

@@ -66,6 +66,17 @@ struct config {
     int64_t disconnect_grace_s; /* -1 = always finish */
     int64_t session_ttl_s;
 
+    /* limits; 0 = off */
+    int64_t ratelimit_minute; /* questions */
+    int64_t ratelimit_hour;
+    int64_t ratelimit_day;
+    int64_t address_limit_factor;
+    int64_t tokens_per_day;
+    int64_t tokens_per_visitor;
+    char *redis_url;  /* "" = the store counts */
+    char *redis_down; /* allow | refuse */
+    int64_t redis_timeout_ms;
+
     /* providers */
     char *provider; /* "" = the first one with a key or a base URL of its own, else demo */
     char *openai_api_key;

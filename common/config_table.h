@@ -22,6 +22,7 @@ enum config_type {
     CONFIG_ORIGINS,  /* list of web origins */
     CONFIG_NETWORKS, /* list of IP networks */
     CONFIG_DATABASE, /* sqlite:PATH */
+    CONFIG_REDIS,    /* redis://HOST or unix:PATH */
     CONFIG_INT,
     CONFIG_FLOAT,
     CONFIG_BOOL

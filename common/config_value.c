@@ -113,6 +113,15 @@ static bool check_database(char *value)
     return text_starts_with(value, "sqlite:") && value[strlen("sqlite:")] != '\0';
 }
 
+/* What is right in detail only the client of Redis knows; an address it must be. */
+static bool check_redis(char *value)
+{
+    if (text_starts_with(value, "unix:"))
+        return value[5] == '/';
+    return *value == '\0' || (text_starts_with(value, "redis://") && value[8] != '\0' &&
+                              value[8] != '/' && !strpbrk(value, " \t\"<>"));
+}
+
 static char *trim(char *value)
 {
     value += strspn(value, " \t\r\n");
@@ -214,6 +223,7 @@ static const struct {
                           "networks such as 10.0.0.0/8 or 2001:db8::/32, addresses, or unix, "
                           "separated by spaces or commas" },
     [CONFIG_DATABASE] = { check_database, NULL, "sqlite:PATH" },
+    [CONFIG_REDIS] = { check_redis, NULL, "redis://HOST, redis://HOST:PORT or unix:/PATH" },
     [CONFIG_INT] = { NULL, read_int, NULL },
     [CONFIG_FLOAT] = { NULL, read_float, NULL },
     [CONFIG_BOOL] = { NULL, read_bool, "true or false (also 1 or 0, yes or no, on or off)" },

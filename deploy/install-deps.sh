@@ -12,6 +12,7 @@ set -eu
 packages_build="gcc:compiles_Parley make:runs_the_build pkg-config:finds_the_libraries libc6-dev:C_headers \
 libfcgi-dev:FastCGI libcurl4-openssl-dev:talks_to_model_providers libjson-c-dev:JSON \
 libsqlite3-dev:the_store libuv1-dev:the_event_loop libsodium-dev:random_ids_and_signatures \
+libhiredis-dev:limits_that_machines_share \
 ca-certificates:TLS_to_providers_and_npm"
 
 packages_run="lighttpd:the_web_server_of_make_run curl:checks_that_it_answers"
@@ -19,7 +20,7 @@ packages_run="lighttpd:the_web_server_of_make_run curl:checks_that_it_answers"
 packages_test="libcmocka-dev:unit_tests clang:second_compiler clang-format:style cppcheck:style \
 universal-ctags:function_lengths valgrind:memory_checks nginx-light:system_tests spawn-fcgi:system_tests \
 lighttpd:system_tests apache2:system_tests libapache2-mod-fcgid:system_tests caddy:system_tests supervisor:system_tests \
-systemd:socket_activation curl:system_tests sqlite3:looks_into_stores chromium:browser_tests"
+systemd:socket_activation curl:system_tests sqlite3:looks_into_stores redis-server:system_tests chromium:browser_tests"
 
 NODE_LEAST=18
 
@@ -41,7 +42,7 @@ is_there()
     supervisor) command -v supervisord >/dev/null 2>&1 ;;
     systemd) command -v systemd-socket-activate >/dev/null 2>&1 ;;
     universal-ctags) ctags --version 2>/dev/null | grep -q 'Universal' ;;
-    gcc | make | curl | clang | caddy | chromium | cppcheck | sqlite3 | spawn-fcgi | valgrind | clang-format)
+    gcc | make | curl | clang | caddy | chromium | cppcheck | redis-server | sqlite3 | spawn-fcgi | valgrind | clang-format)
         command -v "$1" >/dev/null 2>&1 ;;
     *) return 1 ;;
     esac

@@ -1,6 +1,6 @@
 /*
  * app: see app.h. The order of opening is the order of need: randomness, providers, store,
- * identity, relay, answers.
+ * identity, limits, relay, answers.
  */
 #include "fcgi/app.h"
 
@@ -8,6 +8,7 @@
 
 #include "common/answers.h"
 #include "common/base/id.h"
+#include "common/limits/limits.h"
 #include "common/relay.h"
 #include "common/store/store.h"
 #include "fcgi/http/identity.h"
@@ -35,6 +36,8 @@ enum result app_open(struct app *app, const struct config *config, struct uv_loo
         goto fail;
     if ((result = identity_open(config, app->store, &app->identity, fault)) != RESULT_OK)
         goto fail;
+    if ((result = limits_open(config, &app->limits, fault)) != RESULT_OK)
+        goto fail;
     if ((result = relay_open(loop, &relay, &app->relay)) != RESULT_OK) {
         fault_set(fault, result, "no_relay", NULL, "libcurl could not be started.");
         goto fail;
@@ -54,11 +57,13 @@ void app_close(struct app *app)
 {
     answers_close(app->answers);
     relay_close(app->relay);
+    limits_close(app->limits);
     identity_close(app->identity);
     store_close(app->store);
     providers_free(&app->providers);
     app->answers = NULL;
     app->identity = NULL;
     app->relay = NULL;
+    app->limits = NULL;
     app->store = NULL;
 }

@@ -14,6 +14,7 @@
 
 struct answers;
 struct identity;
+struct limits;
 struct relay;
 struct store;
 struct uv_loop_s;
@@ -23,6 +24,7 @@ struct app {
     struct uv_loop_s *loop;
     struct providers providers;
     struct store *store;
+    struct limits *limits;
     struct relay *relay;
     struct answers *answers;
     struct identity *identity;

@@ -20,7 +20,7 @@
 #include "common/base/log.h"
 #include "common/store/db_file.h"
 
-#define STATEMENTS_MAX 40   /* distinct statements of one handle; the store has about half */
+#define STATEMENTS_MAX 100  /* distinct statements of one handle; the store has about half */
 #define WAL_PAGES      2000 /* checkpoint each time the log has grown by so many: 8 MB */
 #define WAL_PAGES_PRESSED                                                                          \
     16000 /* the log never came to rest: let the writers wait once, so that it does */

@@ -21,6 +21,7 @@
 #include "common/chat/message.h"
 #include "common/chat/stream.h"
 #include "common/chat/turn.h"
+#include "common/chat/window.h"
 
 struct config;
 struct store;
@@ -42,6 +43,39 @@ struct owner {
     bool any;        /* may act for any user_id: a key, or everybody with USER_ID_ACCESS=open */
 };
 
+/* ---- what somebody may still ask ---- */
+
+/* Questions of `bucket` within a window of time, which begins with the first of them. */
+struct store_charge {
+    const char *bucket; /* who is counted, such as "visitor:vis_1" */
+    int64_t window_ms;
+    int64_t limit;   /* questions; more than 0 */
+    int64_t used;    /* out: so far, with this one when it was admitted */
+    int64_t ends_ms; /* out: when the window ends; of one that has not begun: if it began now */
+};
+
+/* Tokens of `bucket` in a day (UTC). */
+struct store_budget {
+    const char *bucket;
+    int64_t limit; /* tokens; more than 0 */
+    int64_t used;  /* out: spent and reserved, without this turn */
+    int64_t
+        pending; /* out of store_limits_get: the part of it that running answers have reserved */
+};
+
+/* What a turn reserves of each budget: the estimate of its prompt, and the longest answer. */
+struct store_spending {
+    struct store_budget *budgets;
+    size_t count;
+    struct window_limits window; /* what of the history goes to the model, and the system prompt */
+    int64_t answer_tokens;
+    int64_t reserved; /* out: tokens */
+};
+
+/* Read how much is used. Counts nothing. */
+enum result store_limits_get(struct store *store, struct store_charge *charges, size_t charge_count,
+                             struct store_budget *budgets, size_t budget_count, int64_t now_ms);
+
 /* ---- a turn begins ---- */
 
 struct store_turn {
@@ -54,7 +88,10 @@ struct store_turn {
     size_t history_max; /* newest messages to give back, the question included */
     int64_t now_ms;     /* wall clock */
     int64_t lease_until_ms;
-    int64_t session_ttl_ms; /* sessions idle for longer are unknown; 0 = never */
+    int64_t session_ttl_ms;       /* sessions idle for longer are unknown; 0 = never */
+    struct store_charge *charges; /* all are counted, or none */
+    size_t charge_count;
+    struct store_spending *spending; /* NULL: no budget */
 };
 
 struct store_turn_begun {
@@ -69,8 +106,11 @@ struct store_turn_begun {
 
 /*
  * ONE transaction: owner check, conversation found or made, user message stored, assistant row made with
- * status streaming and a lease. Nothing may go upstream before this returned RESULT_OK.
+ * status streaming and a lease; before them limits charged and tokens reserved, which a duplicate is not.
+ * Nothing may go upstream before this returned RESULT_OK.
  * RESULT_NOT_FOUND: unknown_conversation, unknown_session ("Session not found"), unknown_user.
+ * RESULT_LIMITED: rate_limited (the charges whose `used` is at their limit) or budget_exhausted (the budgets
+ * without room for spending->reserved); nothing is counted.
  * On failure nothing is left to free.
  */
 enum result store_turn_begin(struct store *store, const struct store_turn *turn,
@@ -128,11 +168,13 @@ struct store_answer_end {
     const char *model;
     enum finish_reason finish;
     const struct stream_usage *usage;
+    bool unspent; /* the provider did no work: the turn's reservation is given back whole */
     const char *error_code; /* "" unless failed */
     int64_t now_ms;
 };
 
-/* The final commit. Also takes back a row that was given up as interrupted while its writer was alive.
+/* The final commit; puts what was used in the place of what the turn had reserved (with no known usage the
+ * reservation counts as spent). Also takes back a row that was given up as interrupted while its writer was alive.
  * May be repeated. RESULT_NOT_FOUND: erased meanwhile, or not this writer's. */
 enum result store_answer_end(struct store *store, const struct store_answer_end *end);
 

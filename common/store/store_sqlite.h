@@ -57,6 +57,16 @@ void store_sqlite_bind_owner(struct db_stmt *stmt, const struct owner *owner);
 /* The owner does something: keep the row of a visitor, note the use of a key; writes only now and then. */
 void store_sqlite_owner_seen(struct db *db, const struct owner *owner, int64_t now_ms);
 
+/* ---- store_sqlite_limits.c: parts of other jobs ---- */
+
+/* Count the turn's charges. RESULT_LIMITED rate_limited: the job must end with it, which undoes the counting. */
+enum result store_sqlite_charge(struct db *db, const struct store_turn *turn, struct fault *fault);
+/* Reserve for the answer that was just inserted, whose history is known. RESULT_LIMITED budget_exhausted. */
+enum result store_sqlite_reserve(struct db *db, const struct store_turn *turn,
+                                 const struct store_turn_begun *begun, struct fault *fault);
+/* Replace the reservation of an answer that has ended by what it has spent. */
+void store_sqlite_settle(struct db *db, const struct store_answer_end *end);
+
 /* The stored name of an owner kind. */
 const char *store_sqlite_owner_kind(enum owner_kind kind);
 

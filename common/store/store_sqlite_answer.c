@@ -114,7 +114,10 @@ static enum result end_answer(struct db *db, void *arg)
     db_bind_text(stmt, ":writer", end->writer);
     if (!db_run(stmt))
         return RESULT_STORE_DOWN;
-    return db_changes(db) > 0 ? RESULT_OK : RESULT_NOT_FOUND;
+    if (db_changes(db) == 0)
+        return RESULT_NOT_FOUND;
+    store_sqlite_settle(db, end);
+    return RESULT_OK;
 }
 
 enum result store_answer_end(struct store *store, const struct store_answer_end *end)

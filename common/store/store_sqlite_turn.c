@@ -1,6 +1,6 @@
 /*
- * store_sqlite_turn: a turn begins. One job of the group commit finds or makes the conversation, stores the
- * question and makes the row that the answer will grow in.
+ * store_sqlite_turn: a turn begins. One job of the group commit finds or makes the conversation, charges the
+ * limits (store_sqlite_limits.c), stores the question and makes the row that the answer will grow in.
  *
  * Ids are made before, so that the write lock is held for database work only. Runs on request threads,
  * perhaps on another caller's.
@@ -302,12 +302,17 @@ static enum result begin_turn(struct db *db, void *arg)
 
     if (result != RESULT_OK || find_duplicate(db, begin))
         return result;
+    result = store_sqlite_charge(db, begin->turn, begin->fault);
+    if (result != RESULT_OK)
+        return result;
     if (!begin->fresh)
         touch_conversation(db, begin);
     store_sqlite_owner_seen(db, begin->turn->owner, begin->turn->now_ms);
     insert_question(db, begin);
     insert_answer(db, begin);
-    return make_history(db, begin);
+    result = make_history(db, begin);
+    return result == RESULT_OK ? store_sqlite_reserve(db, begin->turn, begin->out, begin->fault)
+                               : result;
 }
 
 enum result store_turn_begin(struct store *store, const struct store_turn *turn,

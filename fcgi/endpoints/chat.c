@@ -2,7 +2,7 @@
  * chat: the endpoints that ask a question, in all chat contracts (contracts/chat_api.md).
  *
  * The request thread's part is here: read the question through its dialect, choose provider and model,
- * begin the turn in the store. The loop's part: start the answer and hand it to answer_client.
+ * ask the limits, begin the turn in the store. The loop's part: start the answer and hand it to answer_client.
  */
 #include <json-c/json.h>
 #include <stdlib.h>
@@ -13,10 +13,12 @@
 #include "common/base/json.h"
 #include "common/base/text.h"
 #include "common/dialects/dialect.h"
+#include "common/limits/limits.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/answer_client.h"
 #include "fcgi/endpoints/chat_turn.h"
 #include "fcgi/endpoints/endpoints.h"
+#include "fcgi/endpoints/rate_limit.h"
 #include "fcgi/http/exchange.h"
 
 enum delivery { DELIVER_AS_ASKED, DELIVER_STREAM, DELIVER_JSON };
@@ -108,7 +110,11 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
     turn.lease_until_ms = turn.now_ms + CHAT_LEASE_MS;
     if (request->history_len > 0)
         turn.history_max = request->history_len + 1;
+    result = limits_admit(exchange->app->limits, &chat->limits, provider->max_tokens, &turn, fault);
+    if (result != RESULT_OK)
+        return result;
     result = store_turn_begin(exchange->app->store, &turn, &begun, fault);
+    limits_settle(exchange->app->store, &chat->limits, &turn, result, fault);
     if (result != RESULT_OK)
         return result;
     text_copy(chat->message_id, sizeof chat->message_id, begun.message_id);
@@ -236,11 +242,14 @@ static void ask(struct exchange *exchange, const struct dialect *dialect, enum d
     struct fault fault = { 0 };
     enum result result;
 
-    if (chat == NULL)
+    if (chat == NULL) {
         result = fault_set(&fault, RESULT_OVERLOADED, "overloaded", NULL,
                            "The server is out of memory.");
-    else
+    } else {
+        rate_limit_plan(exchange, &chat->limits);
         result = prepare(exchange, dialect, delivery, chat, &fault);
+        rate_limit_headers(exchange, &chat->limits);
+    }
     if (result != RESULT_OK) {
         response_fault(&exchange->response, &fault);
         chat_free(chat);

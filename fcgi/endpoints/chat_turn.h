@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "common/answers.h"
+#include "common/limits/limits.h"
 #include "fcgi/endpoints/answer_client.h"
 
 #define CHAT_LEASE_MS 6000 /* of a row whose answer has not been checkpointed yet */
@@ -17,6 +18,7 @@ struct json_object;
 /* What the request thread hands to the loop, in exchange->state. */
 struct chat {
     struct answer_client_options client;
+    struct limits_plan limits;
     struct answer_start start;
     struct store_answer snapshot; /* of an answer that exists already */
     char message_id[CAP_ID];

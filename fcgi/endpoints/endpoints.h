@@ -39,6 +39,9 @@ void endpoint_history_erase(struct exchange *exchange);
 /* models.c */
 void endpoint_models(struct exchange *exchange);
 
+/* rate_limit.c */
+void endpoint_rate_limit(struct exchange *exchange); /* GET /api/rate-limit */
+
 /* sessions.c */
 void endpoint_create_session(struct exchange *exchange);
 

@@ -31,6 +31,7 @@ const struct route routes[] = {
       endpoint_regenerate },
     { HTTP_DELETE, "/api/sessions/{sessionId}", 0, endpoint_session_erase },
     { HTTP_GET, "/api/models", 0, endpoint_models },
+    { HTTP_GET, "/api/rate-limit", ROUTE_OWNER, endpoint_rate_limit },
     { HTTP_POST, "/api/create-session", ROUTE_JSON | ROUTE_OWNER, endpoint_create_session },
     { HTTP_GET, "/api/whoami", 0, endpoint_whoami },
     { HTTP_DELETE, "/api/visitor", 0, endpoint_visitor_delete },

@@ -85,6 +85,7 @@ mock_port=$(sed -n 's/^port //p' "$dir/mock.out")
 
 env -i PATH="$PATH" PARLEY_ENV=/dev/null DATABASE_URL="sqlite:$dir/parley.db" LOG_LEVEL=warn LOG_FILE="$dir/parley.log" \
     OPENAI_API_BASE="http://127.0.0.1:$mock_port/v1" OPENAI_API_KEY=sk-bench MAX_STREAMS=$((STREAMS + WARM)) \
+    RATELIMIT_PER_MINUTE=0 RATELIMIT_PER_HOUR=0 RATELIMIT_PER_DAY=0 \
     ${PARLEY_SETTINGS:-} "$program" serve --listen "unix:$dir/s" --workers "$WORKERS" 2>"$dir/parley.err" &
 parley=$!
 pids="$parley"

@@ -46,6 +46,7 @@ function only(header, files, why) {
     }
     only("curl/curl.h", "^common/relay", "only the relay knows curl")
     only("sqlite3.h", "^common/store/", "only the store knows SQLite")
+    only("hiredis/hiredis.h", "^common/limits/", "only the limits know Redis")
     only("fcgiapp.h", "^fcgi/http/(transport_fcgi|server)", "only the FastCGI transport knows libfcgi")
     if (what == "uv.h" && from < 6)
         breach("this layer does no I/O")

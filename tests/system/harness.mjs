@@ -57,6 +57,8 @@ export { openStream, request } from './client.mjs';
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const PARLEY = path.resolve(process.env.PARLEY_BIN ?? process.env.PARLEY ?? path.join(ROOT, 'build/parley'));
 const run = promisify(execFile);
+/* Tests ask more than visitors may; those of the limits set their own. */
+export const NO_LIMITS = { RATELIMIT_PER_MINUTE: '0', RATELIMIT_PER_HOUR: '0', RATELIMIT_PER_DAY: '0' };
 const START_MS = 20000;
 const STOP_MS = 20000;
 
@@ -176,7 +178,7 @@ class Parley {
     fs.writeFileSync(path.join(this.dir, 'empty.env'), '');
     const all = {
       PATH: process.env.PATH, PARLEY_ENV: path.join(this.dir, 'empty.env'), DATABASE_URL: `sqlite:${this.db}`,
-      DRAIN_SECONDS: '5', REQUEST_THREADS: '4', USER_ID_ACCESS: 'open', /* owners.test.mjs has the default */
+      DRAIN_SECONDS: '5', REQUEST_THREADS: '4', ...NO_LIMITS, USER_ID_ACCESS: 'open', /* owners.test.mjs has the default */
       ...(mock && { OPENAI_API_BASE: mock.url, OPENAI_API_KEY: 'sk-test-key', OPENAI_MODEL: 'mock-model' }),
       ...(!mock && { DEMO_DELAY_MS: '1' }),
       ...(this.startedByServer && { LOG_FILE: this.logFile }),

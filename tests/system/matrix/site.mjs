@@ -14,7 +14,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
-import { end, eventually, freePort, openStream, PARLEY, request, ROOT, start } from '../harness.mjs';
+import { end, eventually, freePort, NO_LIMITS, openStream, PARLEY, request, ROOT, start } from '../harness.mjs';
 
 const START_MS = 20000;
 const IS_ROOT = process.getuid() === 0;
@@ -46,7 +46,7 @@ class Site {
     fs.copyFileSync(PARLEY, this.program);
     this.write('parley.env', Object.entries({
       DATABASE_URL: `sqlite:${this.path('data/parley.db')}`, LOG_FILE: this.logFile, DRAIN_SECONDS: 5, REQUEST_THREADS: 2, WORKERS: '',
-      OPENAI_API_BASE: mock.url, OPENAI_API_KEY: 'sk-test-key', OPENAI_MODEL: 'mock-model', ...settings,
+      OPENAI_API_BASE: mock.url, OPENAI_API_KEY: 'sk-test-key', OPENAI_MODEL: 'mock-model', ...NO_LIMITS, ...settings,
     }).map(([key, value]) => `${key}=${value}\n`).join(''));
     this.give('.');
     fs.chmodSync(this.dir, 0o755);
