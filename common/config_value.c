@@ -14,6 +14,7 @@
 #include "common/base/caps.h"
 #include "common/base/net.h"
 #include "common/base/text.h"
+#include "common/config_redis.h"
 
 #define SHOWN_VALUE 80 /* bytes of a wrong value that an error repeats */
 
@@ -113,13 +114,11 @@ static bool check_database(char *value)
     return text_starts_with(value, "sqlite:") && value[strlen("sqlite:")] != '\0';
 }
 
-/* What is right in detail only the client of Redis knows; an address it must be. */
 static bool check_redis(char *value)
 {
-    if (text_starts_with(value, "unix:"))
-        return value[5] == '/';
-    return *value == '\0' || (text_starts_with(value, "redis://") && value[8] != '\0' &&
-                              value[8] != '/' && !strpbrk(value, " \t\"<>"));
+    struct config_redis parts;
+
+    return *value == '\0' || config_redis_parse(value, &parts);
 }
 
 static char *trim(char *value)
@@ -223,7 +222,8 @@ static const struct {
                           "networks such as 10.0.0.0/8 or 2001:db8::/32, addresses, or unix, "
                           "separated by spaces or commas" },
     [CONFIG_DATABASE] = { check_database, NULL, "sqlite:PATH" },
-    [CONFIG_REDIS] = { check_redis, NULL, "redis://HOST, redis://HOST:PORT or unix:/PATH" },
+    [CONFIG_REDIS] = { check_redis, NULL,
+                       "redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER] or unix:/PATH" },
     [CONFIG_INT] = { NULL, read_int, NULL },
     [CONFIG_FLOAT] = { NULL, read_float, NULL },
     [CONFIG_BOOL] = { NULL, read_bool, "true or false (also 1 or 0, yes or no, on or off)" },

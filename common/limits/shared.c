@@ -17,7 +17,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/config.h"
-#include "common/limits/shared_url.h"
+#include "common/config_redis.h"
 
 #ifdef PARLEY_REDIS
 
@@ -30,7 +30,7 @@
 #define NUMBER_SIZE   24
 
 struct shared {
-    struct shared_url url;
+    struct config_redis url;
     struct timeval timeout;
     pthread_mutex_t mutex; /* everything below */
     redisContext *idle[IDLE_MAX];
@@ -65,7 +65,7 @@ enum result shared_open(const struct config *config, struct shared **out, struct
     *out = NULL;
     if (shared == NULL)
         return fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
-    if (!shared_url_parse(config->redis_url, &shared->url)) {
+    if (!config_redis_parse(config->redis_url, &shared->url)) {
         free(shared);
         return fault_set(fault, RESULT_INVALID, "invalid_option", "REDIS_URL",
                          "REDIS_URL must be redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER] or "
@@ -178,7 +178,7 @@ static bool introduce(redisContext *context, int argc, const char **argv, char *
     return done;
 }
 
-static bool log_in(const struct shared_url *url, redisContext *context, char *why, size_t size)
+static bool log_in(const struct config_redis *url, redisContext *context, char *why, size_t size)
 {
     const char *named[] = { "AUTH", url->user, url->password };
     const char *unnamed[] = { "AUTH", url->password };
@@ -196,7 +196,7 @@ static bool log_in(const struct shared_url *url, redisContext *context, char *wh
 
 static redisContext *connect_new(const struct shared *shared, char *why, size_t size)
 {
-    const struct shared_url *url = &shared->url;
+    const struct config_redis *url = &shared->url;
     redisContext *context = url->path[0] != '\0'
                                 ? redisConnectUnixWithTimeout(url->path, shared->timeout)
                                 : redisConnectWithTimeout(url->host, url->port, shared->timeout);

@@ -4,7 +4,7 @@
 #include "tests/unit/store_fixture.h"
 
 #include "common/limits/limits.h"
-#include "common/limits/shared_url.h"
+#include "common/config_redis.h"
 
 #define MINUTE 60000
 
@@ -234,9 +234,9 @@ static void a_day_ends_at_midnight_utc(void **state)
 static void assert_url(const char *text, const char *host, int port, const char *user,
                        const char *password, int database)
 {
-    struct shared_url url;
+    struct config_redis url;
 
-    assert_true(shared_url_parse(text, &url));
+    assert_true(config_redis_parse(text, &url));
     assert_string_equal(url.host, host);
     assert_int_equal(url.port, port);
     assert_string_equal(url.user, user);
@@ -247,7 +247,7 @@ static void assert_url(const char *text, const char *host, int port, const char 
 
 static void a_redis_url_is_read_in_its_parts(void **state)
 {
-    struct shared_url url;
+    struct config_redis url;
 
     (void)state;
     assert_url("redis://cache", "cache", 6379, "", "", 0);
@@ -255,7 +255,7 @@ static void a_redis_url_is_read_in_its_parts(void **state)
     assert_url("redis://cache/", "cache", 6379, "", "", 0);
     assert_url("redis://:p%40ss@cache:1", "cache", 1, "", "p@ss", 0);
     assert_url("redis://ann:a:b@[::1]:7000/0", "::1", 7000, "ann", "a:b", 0);
-    assert_true(shared_url_parse("unix:/run/redis.sock", &url));
+    assert_true(config_redis_parse("unix:/run/redis.sock", &url));
     assert_string_equal(url.path, "/run/redis.sock");
 }
 
@@ -279,11 +279,11 @@ static void a_malformed_redis_url_is_refused(void **state)
                                         "redis://:%zz@cache",
                                         "unix:",
                                         "unix:redis.sock" };
-    struct shared_url url;
+    struct config_redis url;
 
     (void)state;
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++)
-        if (shared_url_parse(urls[i], &url))
+        if (config_redis_parse(urls[i], &url))
             fail_msg("%s was taken", urls[i]);
 }
 

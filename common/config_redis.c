@@ -1,7 +1,7 @@
 /*
- * shared_url: see shared_url.h.
+ * config_redis: see config_redis.h.
  */
-#include "common/limits/shared_url.h"
+#include "common/config_redis.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static bool read_number(const char *text, long max, int *out)
     return errno == 0 && *end == '\0' && number <= max;
 }
 
-static bool read_login(const char *from, const char *at, struct shared_url *out)
+static bool read_login(const char *from, const char *at, struct config_redis *out)
 {
     const char *colon = memchr(from, ':', (size_t)(at - from));
 
@@ -46,7 +46,7 @@ static bool read_login(const char *from, const char *at, struct shared_url *out)
            text_percent_decode(out->user, false) && text_percent_decode(out->password, false);
 }
 
-static bool read_host(const char *from, const char *until, struct shared_url *out)
+static bool read_host(const char *from, const char *until, struct config_redis *out)
 {
     const char *end = until;
     char port[8];
@@ -68,11 +68,11 @@ static bool read_host(const char *from, const char *until, struct shared_url *ou
            read_number(port, 65535, &out->port) && out->port > 0;
 }
 
-bool shared_url_parse(const char *url, struct shared_url *out)
+bool config_redis_parse(const char *url, struct config_redis *out)
 {
     const char *from, *slash, *end, *at;
 
-    *out = (struct shared_url){ .port = DEFAULT_PORT };
+    *out = (struct config_redis){ .port = DEFAULT_PORT };
     if (text_starts_with(url, "unix:"))
         return url[5] == '/' && text_copy(out->path, sizeof out->path, url + 5);
     if (!text_starts_with(url, SCHEME))

@@ -1,12 +1,12 @@
 /*
- * shared_url: REDIS_URL in its parts. Pure.
+ * config_redis: REDIS_URL in its parts. Pure.
  */
-#ifndef PARLEY_LIMITS_SHARED_URL_H
-#define PARLEY_LIMITS_SHARED_URL_H
+#ifndef PARLEY_CONFIG_REDIS_H
+#define PARLEY_CONFIG_REDIS_H
 
 #include <stdbool.h>
 
-struct shared_url {
+struct config_redis {
     char path[108]; /* of a unix socket, "" = host and port */
     char host[256];
     int port;
@@ -19,6 +19,6 @@ struct shared_url {
  * redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER] or unix:/PATH. User and password are percent-decoded; an
  * IPv6 address stands in brackets. False when it is neither.
  */
-bool shared_url_parse(const char *url, struct shared_url *out);
+bool config_redis_parse(const char *url, struct config_redis *out);
 
 #endif
