@@ -4,7 +4,6 @@
  */
 #include "common/limits/limits.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/text.h"
+#include "common/base/net.h"
 #include "common/chat/window.h"
 #include "common/config.h"
 #include "common/limits/shared.h"
@@ -83,27 +82,6 @@ void limits_close(struct limits *limits)
 
 /* ---- who ---- */
 
-/* IPv4 counts whole, also when it comes as ::ffff:a.b.c.d; of IPv6 the /64, which is what one customer has. */
-static void network_of(const char *address, char *out, size_t size)
-{
-    static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
-    struct in6_addr six;
-    char text[INET6_ADDRSTRLEN] = "";
-
-    if (address == NULL || inet_pton(AF_INET6, address, &six) != 1) {
-        text_copy(out, size, address != NULL && *address != '\0' ? address : "unknown");
-        return;
-    }
-    if (memcmp(&six, mapped, sizeof mapped) == 0) {
-        inet_ntop(AF_INET, six.s6_addr + sizeof mapped, text, sizeof text);
-        text_copy(out, size, text);
-        return;
-    }
-    memset(six.s6_addr + 8, 0, 8);
-    inet_ntop(AF_INET6, &six, text, sizeof text);
-    snprintf(out, size, "%s/64", text);
-}
-
 static void name_buckets(const struct limits_asker *asker, struct limits_plan *plan)
 {
     static const char *const prefixes[] = {
@@ -111,9 +89,10 @@ static void name_buckets(const struct limits_asker *asker, struct limits_plan *p
     };
     const struct owner *owner = asker->owner;
     bool known = owner->kind != OWNER_NONE && !(owner->kind == OWNER_VISITOR && asker->newcomer);
-    char network[INET6_ADDRSTRLEN + 8];
+    const char *address = asker->address;
+    char network[NET_TEXT_SIZE];
 
-    network_of(asker->address, network, sizeof network);
+    net_group(address != NULL && *address != '\0' ? address : "unknown", network);
     snprintf(plan->network, sizeof plan->network, "address:%s", network);
     if (known)
         snprintf(plan->who, sizeof plan->who, "%s:%s", prefixes[owner->kind], owner->id);

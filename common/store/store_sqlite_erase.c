@@ -44,6 +44,8 @@ static const struct {
 /* What else an owner has, besides conversations. The audit log forgets the name and keeps the deed. */
 static const char *const owner_rows[] = {
     "DELETE FROM visitors WHERE :kind = 'visitor' AND id = :owner",
+    "DELETE FROM rate_windows WHERE bucket = :kind || ':' || :owner",
+    "DELETE FROM token_days WHERE bucket = :kind || ':' || :owner",
     "UPDATE audit SET actor_id = '', address = '' WHERE actor_kind = :kind AND actor_id = :owner",
 };
 

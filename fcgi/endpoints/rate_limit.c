@@ -21,7 +21,9 @@
 
 void rate_limit_plan(const struct exchange *exchange, struct limits_plan *plan)
 {
-    struct limits_asker asker = { .owner = &exchange->owner, .address = exchange->request.address };
+    struct limits_asker asker = { .owner = &exchange->owner,
+                                  .address = exchange->request.address,
+                                  .newcomer = exchange->newcomer };
 
     limits_plan(exchange->app->limits, &asker, plan);
 }
@@ -67,18 +69,17 @@ static void put_amounts(struct buf *out, int64_t limit, int64_t used, int64_t re
 
 static void put_windows(struct buf *out, const struct limits_plan *plan)
 {
-    bool first = true;
-
+    json_put_member_raw(out, "limits", "[");
     for (size_t i = 0; i < LIMITS_WINDOWS; i++) {
         const struct store_charge *charge = limits_tightest_of(plan, i);
 
         if (charge == NULL)
             continue;
-        buf_puts(out, first ? "{" : ",{");
-        first = false;
+        buf_puts(out, out->data[out->len - 1] == '[' ? "{" : ",{");
         json_put_member(out, "window", limits_window_name(i));
         put_amounts(out, charge->limit, charge->used, charge->ends_ms);
     }
+    buf_putc(out, ']');
 }
 
 /* The budget of all is nobody's business but the operator's; a visitor sees the visitor's. */
@@ -89,34 +90,41 @@ static void put_budget(struct buf *out, const struct limits_plan *plan, int64_t 
 
         if (budget->bucket != plan->who)
             continue;
-        buf_puts(out, ",\"tokens\":{");
+        json_put_member_raw(out, "tokens", "{");
         json_put_member(out, "window", "day");
         put_amounts(out, budget->limit, budget->used, limits_day_end(now_ms));
     }
 }
 
-void endpoint_rate_limit(struct exchange *exchange)
+bool rate_limit_put(const struct exchange *exchange, struct buf *out)
 {
     const struct app *app = exchange->app;
     int64_t now_ms = clock_wall_ms();
     struct limits_plan plan;
+
+    rate_limit_plan(exchange, &plan);
+    if (!limits_look(app->limits, app->store, &plan, now_ms))
+        return false;
+    put_windows(out, &plan);
+    put_budget(out, &plan, now_ms);
+    return true;
+}
+
+void endpoint_rate_limit(struct exchange *exchange)
+{
     struct fault fault;
     struct buf body;
 
-    rate_limit_plan(exchange, &plan);
-    if (!limits_look(app->limits, app->store, &plan, now_ms)) {
+    buf_init(&body, CAP_LIMITS_BODY);
+    buf_putc(&body, '{');
+    if (rate_limit_put(exchange, &body)) {
+        buf_putc(&body, '}');
+        response_json(&exchange->response, 200, &body);
+    } else {
         fault_set(&fault, RESULT_OVERLOADED, "limits_unavailable", NULL,
                   "How much is used cannot be told at the moment.");
         fault.retry_after_s = 5;
         response_fault(&exchange->response, &fault);
-        return;
     }
-    buf_init(&body, CAP_LIMITS_BODY);
-    buf_puts(&body, "{\"limits\":[");
-    put_windows(&body, &plan);
-    buf_putc(&body, ']');
-    put_budget(&body, &plan, now_ms);
-    buf_putc(&body, '}');
-    response_json(&exchange->response, 200, &body);
     buf_free(&body);
 }

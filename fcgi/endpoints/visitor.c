@@ -13,6 +13,7 @@
 #include "common/store/store_owners.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/endpoints.h"
+#include "fcgi/endpoints/rate_limit.h"
 #include "fcgi/http/exchange.h"
 #include "fcgi/http/identity.h"
 #include "fcgi/http/transport.h"
@@ -60,6 +61,7 @@ void endpoint_whoami(struct exchange *exchange)
     json_put_member(&body, "scheme", exchange->peer.https ? "https" : "http");
     put_shown(&body, "forwarded_for", variable(exchange, "HTTP_X_FORWARDED_FOR"));
     json_put_member_bool(&body, "trusted", exchange->peer.trusted);
+    rate_limit_put(exchange, &body);
     buf_putc(&body, '}');
     response_json(&exchange->response, 200, &body);
     buf_free(&body);

@@ -5,6 +5,7 @@
 #ifndef PARLEY_HTTP_EXCHANGE_H
 #define PARLEY_HTTP_EXCHANGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/store/store.h"
@@ -24,6 +25,7 @@ struct exchange {
     const struct route *route; /* set by the gate; NULL: unknown path */
     struct peer peer;          /* where it comes from; set by the gate */
     struct owner owner;        /* who asks; set by the gate */
+    bool newcomer;             /* a visitor who showed no cookie of ours */
     int64_t accepted_us;       /* monotonic, set by the server, as is what stands above */
     int64_t started_us;        /* when a request thread took it; set by exchange_run */
     int64_t first_delta_us;    /* 0 = none */

@@ -249,6 +249,7 @@ static void use_visitor(struct exchange *exchange, bool cross_site)
     if (known_visitor(exchange, owner->id))
         return;
     id_make(owner->id, VISITOR_PREFIX);
+    exchange->newcomer = true;
     if ((exchange->route->flags & ROUTE_OWNER) == 0)
         return;
     cross_site = cross_site && exchange->peer.https;

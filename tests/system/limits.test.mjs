@@ -129,6 +129,43 @@ describe('questions', () => {
     assert.deepEqual((await parley.get('/api/rate-limit')).json, { limits: [] });
   });
 
+  test('visitors are counted apart, an address by its factor, strangers together, a key by itself', async (t) => {
+    const parley = await instance(t, { env: { ...MINUTE_ONLY, RATELIMIT_PER_MINUTE: 3, ADDRESS_LIMIT_FACTOR: 3 } });
+    const made = await parleyCommand(['keys', 'add', 'shop'], { cwd: parley.dir, env: { PARLEY_ENV: '/dev/null', DATABASE_URL: `sqlite:${parley.db}` } });
+    const visitor = async () => {
+      const { headers } = await parley.get('/api/rate-limit');
+      return { headers: { Cookie: headers['set-cookie'][0].split(';')[0] } };
+    };
+    const statuses = async (count, options) => {
+      const seen = [];
+      for (let i = 0; i < count; i++) seen.push((await ask(parley, undefined, options)).status);
+      return seen.join(' ');
+    };
+    const [ada, bob, eve] = [await visitor(), await visitor(), await visitor()];
+    assert.equal(await statuses(4, ada), '200 200 200 429');
+    assert.equal(await statuses(2, bob), '200 200');
+    assert.equal((await parley.get('/api/rate-limit', bob)).json.limits[0].used, 2);
+    assert.equal(await statuses(4), '200 200 200 429', 'a new visitor without a cookie is no new visitor');
+    const altered = { headers: { Cookie: `${ada.headers.Cookie.slice(0, -4)}AAAA` } };
+    assert.equal(await statuses(1, altered), '429');
+    assert.equal(await statuses(2, eve), '200 429', 'nine for the address');
+    assert.match((await ask(parley, undefined, eve)).json.error, /^All visitors of your network have together reached the limit of 9 messages per minute/);
+    const key = { headers: { Authorization: `Bearer ${made.stdout.trim()}` } };
+    assert.equal(await statuses(4, key), '200 200 200 429');
+    const { limits } = (await parley.get('/api/whoami', key)).json;
+    assert.deepEqual({ ...limits[0], reset: undefined }, { window: 'minute', limit: 3, used: 3, remaining: 0, reset: undefined });
+  });
+
+  test('erasing a visitor erases what was counted for him', async (t) => {
+    const parley = await instance(t, { env: { ...MINUTE_ONLY, TOKENS_PER_VISITOR_PER_DAY: 100000 } });
+    const cookie = (await parley.get('/api/rate-limit')).headers['set-cookie'][0].split(';')[0];
+    assert.equal((await ask(parley, undefined, { headers: { Cookie: cookie } })).status, 200);
+    const rows = () => parley.sql("SELECT bucket FROM rate_windows WHERE bucket LIKE 'visitor:%' UNION ALL SELECT bucket FROM token_days WHERE bucket LIKE 'visitor:%'");
+    assert.equal((await rows()).length, 2);
+    assert.equal((await parley.request('/api/visitor', { method: 'DELETE', headers: { Cookie: cookie } })).status, 200);
+    assert.deepEqual(await rows(), []);
+  });
+
   test('a question that was refused is not stored', async (t) => {
     const parley = await instance(t, { env: { ...MINUTE_ONLY, RATELIMIT_PER_MINUTE: 1 } });
     assert.deepEqual(await crowd(parley, 5), { 200: 1, 429: 4 });

@@ -157,7 +157,7 @@ describe('USER_ID_ACCESS=owner', () => {
         const { visitor, ...seen } = reply.json;
         assert.match(visitor, /^vis_[\w-]{8}$/);
         assert.deepEqual(seen, { address: '127.0.0.1', network: '127.0.0.1', key: null, login: null, scheme: 'http',
-          forwarded_for: '203.0.113.9', trusted: false });
+          forwarded_for: '203.0.113.9', trusted: false, limits: [] });
         assert.equal(reply.headers['set-cookie'], undefined);
         const ada = new Visitor(at, { 'X-Forwarded-Proto': 'https' });
         await ada.chat(`proto-${front}`);
