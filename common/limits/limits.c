@@ -266,52 +266,52 @@ static enum result charge_shared(struct limits *limits, struct limits_plan *plan
     return RESULT_OVERLOADED;
 }
 
-enum result limits_admit(struct limits *limits, struct limits_plan *plan, int64_t answer_tokens,
-                         struct store_turn *turn, struct fault *fault)
+static void plan_spending(const struct limits *limits, struct limits_plan *plan,
+                          const struct limits_cost *cost)
 {
-    const struct config *config = limits->config;
-
-    if (limits->shared != NULL && plan->charge_count > 0) {
-        enum result result = charge_shared(limits, plan, turn->now_ms, fault);
-
-        if (result != RESULT_OK)
-            return result;
-    } else {
-        turn->charges = plan->charges;
-        turn->charge_count = plan->charge_count;
-    }
-    if (plan->budget_count == 0)
-        return RESULT_OK;
     plan->spending = (struct store_spending){
         .budgets = plan->budgets,
         .count = plan->budget_count,
-        .answer_tokens = answer_tokens,
-        .window = { .max_messages = turn->request->history_len > 0
-                                        ? (size_t)config->max_history + 1
-                                        : (size_t)config->context_messages,
-                    .max_tokens = config->context_tokens,
+        .answer_tokens = cost->answer_tokens,
+        .window = { .max_messages = cost->max_messages > 0
+                                        ? cost->max_messages
+                                        : (size_t)limits->config->context_messages,
+                    .max_tokens = limits->config->context_tokens,
                     .system_tokens = limits->system_tokens },
     };
-    turn->spending = &plan->spending;
+    plan->in_store.spending = &plan->spending;
+}
+
+enum result limits_admit(struct limits *limits, struct limits_plan *plan,
+                         const struct limits_cost *cost, int64_t now_ms, struct fault *fault)
+{
+    if (plan->budget_count > 0)
+        plan_spending(limits, plan, cost);
+    if (limits->shared != NULL && plan->charge_count > 0)
+        return charge_shared(limits, plan, now_ms, fault);
+    plan->in_store.charges = plan->charges;
+    plan->in_store.charge_count = plan->charge_count;
     return RESULT_OK;
 }
 
-void limits_settle(struct store *store, struct limits_plan *plan, const struct store_turn *turn,
+void limits_settle(struct store *store, struct limits_plan *plan, int64_t now_ms,
                    enum result result, struct fault *fault)
 {
+    size_t counted = plan->in_store.charge_count;
+
     /* A duplicate, or a turn that was refused before, was not counted. */
-    if (turn->charge_count > 0)
+    if (counted > 0)
         plan->known = plan->charges[0].ends_ms != 0;
     if (result != RESULT_LIMITED)
         return;
     if (strcmp(fault->code, "rate_limited") == 0) {
-        explain_rate(plan, turn->now_ms, fault);
+        explain_rate(plan, now_ms, fault);
         return;
     }
-    store_limits_get(store, NULL, 0, plan->budgets, plan->budget_count, turn->now_ms);
-    explain_budget(plan, turn->now_ms, fault);
+    store_limits_get(store, NULL, 0, plan->budgets, plan->budget_count, now_ms);
+    explain_budget(plan, now_ms, fault);
     /* The refused turn was taken back, and its place in the windows with it. */
-    for (size_t i = 0; i < turn->charge_count; i++)
+    for (size_t i = 0; i < counted; i++)
         plan->charges[i].used--;
 }
 

@@ -52,7 +52,8 @@ struct limits_plan {
     struct store_budget budgets[LIMITS_BUDGETS];
     size_t budget_count;
     struct store_spending spending;
-    bool known; /* `used` and `ends_ms` of the charges are filled */
+    struct store_limits in_store; /* what the store counts: for store_turn.limits */
+    bool known;                   /* `used` and `ends_ms` of the charges are filled */
 };
 
 void limits_plan(const struct limits *limits, const struct limits_asker *asker,
@@ -60,16 +61,22 @@ void limits_plan(const struct limits *limits, const struct limits_asker *asker,
 
 /* ---- asking ---- */
 
+/* What the turn may cost, for the budgets. */
+struct limits_cost {
+    int64_t answer_tokens; /* the longest answer */
+    size_t max_messages;   /* of the history that goes to the model; 0 = CONTEXT_MESSAGES */
+};
+
 /*
- * Before store_turn_begin: charge what Redis counts, if it does; then hang the rest of the plan on `turn`.
- * `answer_tokens`: the longest answer. RESULT_LIMITED rate_limited; RESULT_OVERLOADED limits_unavailable
+ * Before store_turn_begin: charge what Redis counts, if it does; what the store counts is then in
+ * plan->in_store, which goes with the turn. RESULT_LIMITED rate_limited; RESULT_OVERLOADED limits_unavailable
  * (REDIS_DOWN=refuse).
  */
-enum result limits_admit(struct limits *limits, struct limits_plan *plan, int64_t answer_tokens,
-                         struct store_turn *turn, struct fault *fault);
+enum result limits_admit(struct limits *limits, struct limits_plan *plan,
+                         const struct limits_cost *cost, int64_t now_ms, struct fault *fault);
 
-/* After store_turn_begin with that turn: when it said RESULT_LIMITED, `fault` gets the whole sentence. */
-void limits_settle(struct store *store, struct limits_plan *plan, const struct store_turn *turn,
+/* After store_turn_begin, which ended with `result`: a RESULT_LIMITED gets its whole sentence. */
+void limits_settle(struct store *store, struct limits_plan *plan, int64_t now_ms,
                    enum result result, struct fault *fault);
 
 /* Look without counting, budgets too; fills `used` and `ends_ms`. False when it cannot be known now. */

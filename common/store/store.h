@@ -72,6 +72,13 @@ struct store_spending {
     int64_t reserved; /* out: tokens */
 };
 
+/* All that one answer is charged to: counted and reserved together, or not at all. */
+struct store_limits {
+    struct store_charge *charges;
+    size_t charge_count;
+    struct store_spending *spending; /* NULL: no budget */
+};
+
 /* Read how much is used. Counts nothing. */
 enum result store_limits_get(struct store *store, struct store_charge *charges, size_t charge_count,
                              struct store_budget *budgets, size_t budget_count, int64_t now_ms);
@@ -88,10 +95,8 @@ struct store_turn {
     size_t history_max; /* newest messages to give back, the question included */
     int64_t now_ms;     /* wall clock */
     int64_t lease_until_ms;
-    int64_t session_ttl_ms;       /* sessions idle for longer are unknown; 0 = never */
-    struct store_charge *charges; /* all are counted, or none */
-    size_t charge_count;
-    struct store_spending *spending; /* NULL: no budget */
+    int64_t session_ttl_ms;            /* sessions idle for longer are unknown; 0 = never */
+    const struct store_limits *limits; /* NULL: none */
 };
 
 struct store_turn_begun {

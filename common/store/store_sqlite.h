@@ -59,11 +59,14 @@ void store_sqlite_owner_seen(struct db *db, const struct owner *owner, int64_t n
 
 /* ---- store_sqlite_limits.c: parts of other jobs ---- */
 
-/* Count the turn's charges. RESULT_LIMITED rate_limited: the job must end with it, which undoes the counting. */
-enum result store_sqlite_charge(struct db *db, const struct store_turn *turn, struct fault *fault);
+/* Count the charges. RESULT_LIMITED rate_limited: the job must end with it, which undoes the counting. `limits` may
+ * be NULL. */
+enum result store_sqlite_charge(struct db *db, const struct store_limits *limits, int64_t now_ms,
+                                struct fault *fault);
 /* Reserve for the answer that was just inserted, whose history is known. RESULT_LIMITED budget_exhausted. */
-enum result store_sqlite_reserve(struct db *db, const struct store_turn *turn,
-                                 const struct store_turn_begun *begun, struct fault *fault);
+enum result store_sqlite_reserve(struct db *db, const struct store_limits *limits,
+                                 const struct store_turn_begun *begun, int64_t now_ms,
+                                 struct fault *fault);
 /* Replace the reservation of an answer that has ended by what it has spent. */
 void store_sqlite_settle(struct db *db, const struct store_answer_end *end);
 

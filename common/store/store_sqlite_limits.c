@@ -52,23 +52,25 @@ static void count_one(struct db *db, struct store_charge *charge, int64_t now_ms
     db_reset(stmt);
 }
 
-enum result store_sqlite_charge(struct db *db, const struct store_turn *turn, struct fault *fault)
+enum result store_sqlite_charge(struct db *db, const struct store_limits *limits, int64_t now_ms,
+                                struct fault *fault)
 {
     bool over = false, begun = false;
+    size_t count = limits != NULL ? limits->charge_count : 0;
 
-    for (size_t i = 0; i < turn->charge_count; i++) {
-        struct store_charge *charge = &turn->charges[i];
+    for (size_t i = 0; i < count; i++) {
+        struct store_charge *charge = &limits->charges[i];
 
-        count_one(db, charge, turn->now_ms);
+        count_one(db, charge, now_ms);
         over = over || charge->used > charge->limit;
         begun = begun || charge->used == 1;
     }
     if (begun && !over)
-        prune_windows(db, turn->now_ms);
+        prune_windows(db, now_ms);
     if (!over)
         return RESULT_OK;
-    for (size_t i = 0; i < turn->charge_count; i++)
-        turn->charges[i].used--;
+    for (size_t i = 0; i < count; i++)
+        limits->charges[i].used--;
     return fault_set(fault, RESULT_LIMITED, "rate_limited", NULL,
                      "Too many messages. Please try again later.");
 }
@@ -130,11 +132,12 @@ static bool reserve_one(struct db *db, struct store_budget *budget, int64_t day,
     return budget->used + tokens <= budget->limit;
 }
 
-enum result store_sqlite_reserve(struct db *db, const struct store_turn *turn,
-                                 const struct store_turn_begun *begun, struct fault *fault)
+enum result store_sqlite_reserve(struct db *db, const struct store_limits *limits,
+                                 const struct store_turn_begun *begun, int64_t now_ms,
+                                 struct fault *fault)
 {
-    struct store_spending *spending = turn->spending;
-    int64_t day = turn->now_ms / DAY_MS;
+    struct store_spending *spending = limits != NULL ? limits->spending : NULL;
+    int64_t day = now_ms / DAY_MS;
     bool room = true, first = false;
 
     if (spending == NULL || spending->count == 0)

@@ -302,7 +302,7 @@ static enum result begin_turn(struct db *db, void *arg)
 
     if (result != RESULT_OK || find_duplicate(db, begin))
         return result;
-    result = store_sqlite_charge(db, begin->turn, begin->fault);
+    result = store_sqlite_charge(db, begin->turn->limits, begin->turn->now_ms, begin->fault);
     if (result != RESULT_OK)
         return result;
     if (!begin->fresh)
@@ -311,8 +311,10 @@ static enum result begin_turn(struct db *db, void *arg)
     insert_question(db, begin);
     insert_answer(db, begin);
     result = make_history(db, begin);
-    return result == RESULT_OK ? store_sqlite_reserve(db, begin->turn, begin->out, begin->fault)
-                               : result;
+    if (result != RESULT_OK)
+        return result;
+    return store_sqlite_reserve(db, begin->turn->limits, begin->out, begin->turn->now_ms,
+                                begin->fault);
 }
 
 enum result store_turn_begin(struct store *store, const struct store_turn *turn,

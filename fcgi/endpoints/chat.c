@@ -92,6 +92,7 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
     const struct provider *provider;
     struct store_turn_begun begun;
     struct store_turn turn;
+    struct limits_cost cost = { 0 };
     enum result result = chat_choose_provider(exchange, request, &provider, fault);
 
     if (result != RESULT_OK)
@@ -109,12 +110,14 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
     };
     turn.lease_until_ms = turn.now_ms + CHAT_LEASE_MS;
     if (request->history_len > 0)
-        turn.history_max = request->history_len + 1;
-    result = limits_admit(exchange->app->limits, &chat->limits, provider->max_tokens, &turn, fault);
+        turn.history_max = cost.max_messages = request->history_len + 1;
+    cost.answer_tokens = provider->max_tokens;
+    result = limits_admit(exchange->app->limits, &chat->limits, &cost, turn.now_ms, fault);
     if (result != RESULT_OK)
         return result;
+    turn.limits = &chat->limits.in_store;
     result = store_turn_begin(exchange->app->store, &turn, &begun, fault);
-    limits_settle(exchange->app->store, &chat->limits, &turn, result, fault);
+    limits_settle(exchange->app->store, &chat->limits, turn.now_ms, result, fault);
     if (result != RESULT_OK)
         return result;
     text_copy(chat->message_id, sizeof chat->message_id, begun.message_id);

@@ -167,12 +167,11 @@ static void equally_tight_windows_are_told_by_the_one_that_lasts_longer(void **s
 
 static void settle(struct fixture *f, const char *code, struct fault *fault)
 {
-    struct turn_request request = { 0 };
-    struct store_turn turn = { .now_ms = T0, .request = &request };
+    struct limits_cost cost = { .answer_tokens = 50 };
 
-    assert_int_equal(limits_admit(f->limits, &f->plan, 50, &turn, fault), RESULT_OK);
+    assert_int_equal(limits_admit(f->limits, &f->plan, &cost, T0, fault), RESULT_OK);
     fault_set(fault, RESULT_LIMITED, code, NULL, "Short.");
-    limits_settle(NULL, &f->plan, &turn, RESULT_LIMITED, fault);
+    limits_settle(NULL, &f->plan, T0, RESULT_LIMITED, fault);
 }
 
 static void the_sentence_says_which_window_and_when_again(void **state)

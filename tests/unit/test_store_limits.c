@@ -27,6 +27,7 @@ static enum result ask_limited(struct store_fixture *fixture, const struct limit
         .conversation_id = (char *)limited->conversation_id,
         .client_message_id = (char *)limited->client_message_id,
     };
+    struct store_limits limits = { limited->charges, limited->charge_count, limited->spending };
     struct store_turn turn = {
         .contract = "support",
         .owner = &fixture->owner,
@@ -37,9 +38,7 @@ static enum result ask_limited(struct store_fixture *fixture, const struct limit
         .history_max = 10,
         .now_ms = T0 + limited->at,
         .lease_until_ms = T0 + limited->at + LEASE,
-        .charges = limited->charges,
-        .charge_count = limited->charge_count,
-        .spending = limited->spending,
+        .limits = &limits,
     };
 
     return store_turn_begin(fixture->store, &turn, begun, fault);
