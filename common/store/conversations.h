@@ -134,6 +134,7 @@ struct store_again {
     int64_t now_ms;
     int64_t lease_until_ms;
     int64_t session_ttl_ms;
+    const struct store_limits *limits; /* as in store_turn */
 };
 
 struct store_again_begun {
@@ -145,7 +146,7 @@ struct store_again_begun {
 
 /*
  * ONE transaction: the conversation's last question gets a new answer row; the old answers stay. The history
- * ends with that question. RESULT_NOT_FOUND unknown_conversation; RESULT_CONFLICT no_question, or
+ * ends with that question. Limits as in store_turn_begin. RESULT_NOT_FOUND unknown_conversation; RESULT_CONFLICT no_question, or
  * answer_running while an answer to it still grows.
  */
 enum result store_turn_regenerate(struct store *store, const struct store_again *again,

@@ -253,9 +253,15 @@ static enum result begin_again(struct db *db, struct again_job *job)
         .max = job->again->history_max,
         .now_ms = job->again->now_ms,
     };
-    enum result result = store_sqlite_history(db, &past, &job->out->turn, job->fault);
+    const struct store_again *again = job->again;
+    struct store_turn_begun *turn = &job->out->turn;
+    enum result result = store_sqlite_charge(db, again->limits, again->now_ms, job->fault);
 
-    return result == RESULT_OK ? insert_answer(db, job) : result;
+    if (result != RESULT_OK ||
+        (result = store_sqlite_history(db, &past, turn, job->fault)) != RESULT_OK ||
+        (result = insert_answer(db, job)) != RESULT_OK)
+        return result;
+    return store_sqlite_reserve(db, again->limits, turn, again->now_ms, job->fault);
 }
 
 static enum result regenerate(struct db *db, void *arg)

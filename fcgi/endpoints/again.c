@@ -13,11 +13,13 @@
 #include "common/base/id.h"
 #include "common/base/json.h"
 #include "common/base/text.h"
+#include "common/chat/window.h"
 #include "common/dialects/dialect.h"
 #include "common/store/conversations.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/chat_turn.h"
 #include "fcgi/endpoints/endpoints.h"
+#include "fcgi/endpoints/rate_limit.h"
 #include "fcgi/http/exchange.h"
 
 #define CAP_CLIENT_ID 128
@@ -128,6 +130,7 @@ static enum result begin(struct exchange *exchange, begin_again *verb, bool cont
         .session_ttl_ms = config->session_ttl_s * 1000,
     };
     struct store_again_begun begun = { 0 };
+    struct limits_cost cost = { 0 };
     enum result result = chat_choose_provider(exchange, request, &provider, fault);
 
     if (result != RESULT_OK)
@@ -135,7 +138,14 @@ static enum result begin(struct exchange *exchange, begin_again *verb, bool cont
     again.provider = provider->name;
     again.model = request->model != NULL ? request->model : provider->model;
     again.lease_until_ms = again.now_ms + CHAT_LEASE_MS;
+    cost.answer_tokens =
+        provider->max_tokens + (continues ? window_estimate(go_on, sizeof go_on - 1) : 0);
+    result = limits_admit(exchange->app->limits, &chat->limits, &cost, again.now_ms, fault);
+    if (result != RESULT_OK)
+        return result;
+    again.limits = &chat->limits.in_store;
     result = verb(exchange->app->store, &again, &begun, fault);
+    limits_settle(exchange->app->store, &chat->limits, again.now_ms, result, fault);
     if (result != RESULT_OK)
         return result;
     chat->client.dialect = dialect_find(begun.contract);
@@ -161,11 +171,16 @@ static void answer_again(struct exchange *exchange, begin_again *verb, bool cont
     struct fault fault = { 0 };
     enum result result;
 
-    if (chat == NULL)
+    if (chat == NULL) {
         result = fault_set(&fault, RESULT_OVERLOADED, "overloaded", NULL,
                            "The server is out of memory.");
-    else if ((result = read_body(exchange, &body, &request, &fault)) == RESULT_OK)
-        result = begin(exchange, verb, continues, body, &request, chat, &fault);
+    } else {
+        rate_limit_plan(exchange, &chat->limits);
+        result = read_body(exchange, &body, &request, &fault);
+        if (result == RESULT_OK)
+            result = begin(exchange, verb, continues, body, &request, chat, &fault);
+        rate_limit_headers(exchange, &chat->limits);
+    }
     turn_request_free(&request);
     json_object_put(body);
     if (result != RESULT_OK) {

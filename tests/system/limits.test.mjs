@@ -94,6 +94,21 @@ describe('questions', () => {
     assert.equal((await ask(parley)).headers['ratelimit-remaining'], '8');
   });
 
+  test('another answer, and going on with one, are charged as a question is', async (t) => {
+    const parley = await instance(t, { env: { ...MINUTE_ONLY, RATELIMIT_PER_MINUTE: 3, TOKENS_PER_DAY: 100000 } });
+    const { json } = await ask(parley, 'again mock:deltas=2,finish=length');
+    assert.equal((await parley.post(`/api/messages/${json.message_id}/continue`, {})).headers['ratelimit-remaining'], '1');
+    assert.equal((await parley.post(`/api/conversations/${json.conversation_id}/regenerate`, {})).headers['ratelimit-remaining'], '0');
+    const over = await parley.post(`/api/conversations/${json.conversation_id}/regenerate`, {});
+    assert.equal(over.status, 429, over.text);
+    assert.equal(over.json.code, 'rate_limited');
+    assert.equal(mock.calls('again').length + mock.calls('Go on from exactly').length, 3);
+    assert.deepEqual(await parley.sql('SELECT * FROM token_reservations'), []);
+    const [{ tokens }] = await parley.sql("SELECT tokens FROM token_days WHERE bucket = 'all'");
+    const [{ total }] = await parley.sql("SELECT sum(total_tokens) AS total FROM messages");
+    assert.equal(tokens, total);
+  });
+
   test('a message that comes again with its client_message_id is answered, though the limit is reached', async (t) => {
     const parley = await instance(t, { env: { ...MINUTE_ONLY, RATELIMIT_PER_MINUTE: 1 } });
     const first = await parley.post('/api/chat', { message: 'once mock:deltas=2', client_message_id: 'c-1' });

@@ -149,7 +149,24 @@ test('polling and stopping are as described', async () => {
 });
 
 test('the service endpoints are as described', async () => {
-  for (const where of ['/api/models', '/api/whoami', '/api/config', '/api/health', '/api/health/detailed', '/health']) await ask('GET', where);
+  for (const where of ['/api/models', '/api/whoami', '/api/rate-limit', '/api/config', '/api/health', '/api/health/detailed', '/health']) await ask('GET', where);
+});
+
+test('limits and refusals are as described', async (t) => {
+  const limited = await startParley({ mock, env: { RATELIMIT_PER_MINUTE: 2, RATELIMIT_PER_DAY: 5, TOKENS_PER_VISITOR_PER_DAY: 100000 } });
+  t.after(() => limited.stop());
+  const fits = (schema, json) => assert.deepEqual(validate(spec, { $ref: `#/components/schemas/${schema}` }, json), [], JSON.stringify(json));
+  const first = await limited.post('/api/chat', { message: 'limited mock:' });
+  const again = await limited.post(`/api/conversations/${first.json.conversation_id}/regenerate`, {});
+  assert.deepEqual([again.status, again.headers['ratelimit-remaining']], [200, '0'], again.text);
+  const over = await limited.post(`/api/conversations/${first.json.conversation_id}/regenerate`, {});
+  assert.equal(over.status, 429);
+  fits('Error', over.json);
+  const { json } = await limited.get('/api/rate-limit');
+  assert.equal(json.limits.length, 2);
+  assert.ok(json.tokens.used > 0);
+  fits('RateLimits', json);
+  fits('WhoAmI', (await limited.get('/api/whoami')).json);
 });
 
 test('the document and its page are served', async () => {
