@@ -32,24 +32,34 @@ static void prune_windows(struct db *db, int64_t now_ms)
     db_run(stmt);
 }
 
-static void count_one(struct db *db, struct store_charge *charge, int64_t now_ms)
+/* Run an upsert or update that returns used and ends_ms. False when no row came of it. */
+static bool count_by(struct db *db, const char *sql, struct store_charge *charge, int64_t now_ms)
 {
-    struct db_stmt *stmt = db_prepare(
-        db,
-        "INSERT INTO rate_windows (bucket, window_ms, ends_ms, used)"
-        " VALUES (:bucket, :window, :now + :window, 1) ON CONFLICT (bucket, window_ms) DO UPDATE"
-        " SET used = CASE WHEN " LIVE " THEN used + 1 ELSE 1 END,"
-        " ends_ms = CASE WHEN " LIVE " THEN ends_ms ELSE excluded.ends_ms END"
-        " RETURNING used, ends_ms");
+    struct db_stmt *stmt = db_prepare(db, sql);
 
     db_bind_text(stmt, ":bucket", charge->bucket);
     db_bind_int(stmt, ":window", charge->window_ms);
     db_bind_int(stmt, ":now", now_ms);
     if (!db_step(stmt))
-        return;
+        return false;
     charge->used = db_int(stmt, 0);
     charge->ends_ms = db_int(stmt, 1);
     db_reset(stmt);
+    return true;
+}
+
+/* A running window first, and by itself: naming ends_ms in the SET would rewrite its index each time. */
+static void count_one(struct db *db, struct store_charge *charge, int64_t now_ms)
+{
+    static const char go_on[] = "UPDATE rate_windows SET used = used + 1 WHERE bucket = :bucket"
+                                " AND window_ms = :window AND " LIVE " RETURNING used, ends_ms";
+    static const char begin[] =
+        "INSERT INTO rate_windows (bucket, window_ms, ends_ms, used)"
+        " VALUES (:bucket, :window, :now + :window, 1) ON CONFLICT (bucket, window_ms)"
+        " DO UPDATE SET used = 1, ends_ms = excluded.ends_ms RETURNING used, ends_ms";
+
+    if (!count_by(db, go_on, charge, now_ms))
+        count_by(db, begin, charge, now_ms);
 }
 
 enum result store_sqlite_charge(struct db *db, const struct store_limits *limits, int64_t now_ms,
