@@ -384,17 +384,13 @@ void relay_close(struct relay *relay)
 /* "Name: value\n" lines to curl's list. False when out of memory. */
 static bool add_headers(struct relay_call *call, const char *lines)
 {
-    char line[1024];
-
     while (lines != NULL && *lines != '\0') {
         size_t len = strcspn(lines, "\n");
-        struct curl_slist *list;
+        char *line = strndup(lines, len); /* keys may be long: a token is some kilobytes */
+        struct curl_slist *list = line != NULL ? curl_slist_append(call->headers, line) : NULL;
 
-        if (len >= sizeof line)
-            return false;
-        memcpy(line, lines, len);
-        line[len] = '\0';
-        if ((list = curl_slist_append(call->headers, line)) == NULL)
+        free(line);
+        if (list == NULL)
             return false;
         call->headers = list;
         lines += len + (lines[len] == '\n');

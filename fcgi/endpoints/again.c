@@ -17,6 +17,7 @@
 #include "common/store/conversations.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/chat_turn.h"
+#include "fcgi/endpoints/choice.h"
 #include "fcgi/endpoints/endpoints.h"
 #include "fcgi/http/exchange.h"
 
@@ -90,10 +91,9 @@ static enum result ask_to_go_on(struct store_turn_begun *turn, struct fault *fau
 }
 
 /* The row is there: make what the loop needs of it. */
-static enum result prepare_answer(struct exchange *exchange, const struct provider *provider,
-                                  struct turn_request *request, const char *model,
-                                  struct store_again_begun *begun, struct chat *chat,
-                                  struct fault *fault)
+static enum result prepare_answer(struct exchange *exchange, const struct choice *choice,
+                                  struct turn_request *request, struct store_again_begun *begun,
+                                  struct chat *chat, struct fault *fault)
 {
     enum result result;
 
@@ -105,8 +105,8 @@ static enum result prepare_answer(struct exchange *exchange, const struct provid
     }
     request->user_id = begun->user_id;
     begun->user_id = NULL;
-    result = answer_start_prepare(&chat->start, exchange->app->config, provider, request, model,
-                                  &begun->turn, fault);
+    result = answer_start_prepare(&chat->start, exchange->app->config, choice->provider, request,
+                                  choice->model, &begun->turn, fault);
     text_copy(chat->start.request_id, sizeof chat->start.request_id, exchange->request.id);
     return result;
 }
@@ -116,7 +116,7 @@ static enum result begin(struct exchange *exchange, begin_again *verb, bool cont
                          struct fault *fault)
 {
     const struct config *config = exchange->app->config;
-    const struct provider *provider = NULL;
+    struct choice choice;
     struct store_again again = {
         .owner = &exchange->owner,
         .conversation_id = continues ? NULL : exchange->request.path_arg,
@@ -128,12 +128,12 @@ static enum result begin(struct exchange *exchange, begin_again *verb, bool cont
         .session_ttl_ms = config->session_ttl_s * 1000,
     };
     struct store_again_begun begun = { 0 };
-    enum result result = chat_choose_provider(exchange, request, &provider, fault);
+    enum result result = choice_make(exchange->app, request, &choice, fault);
 
     if (result != RESULT_OK)
         return result;
-    again.provider = provider->name;
-    again.model = request->model != NULL ? request->model : provider->model;
+    again.provider = choice.provider->name;
+    again.model = choice.model;
     again.lease_until_ms = again.now_ms + CHAT_LEASE_MS;
     result = verb(exchange->app->store, &again, &begun, fault);
     if (result != RESULT_OK)
@@ -148,7 +148,7 @@ static enum result begin(struct exchange *exchange, begin_again *verb, bool cont
     if (continues && !begun.turn.duplicate)
         result = ask_to_go_on(&begun.turn, fault);
     if (result == RESULT_OK)
-        result = prepare_answer(exchange, provider, request, again.model, &begun, chat, fault);
+        result = prepare_answer(exchange, &choice, request, &begun, chat, fault);
     store_again_begun_free(&begun);
     return result;
 }

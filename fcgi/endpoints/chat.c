@@ -16,6 +16,7 @@
 #include "fcgi/app.h"
 #include "fcgi/endpoints/answer_client.h"
 #include "fcgi/endpoints/chat_turn.h"
+#include "fcgi/endpoints/choice.h"
 #include "fcgi/endpoints/endpoints.h"
 #include "fcgi/http/exchange.h"
 
@@ -55,42 +56,14 @@ static bool wants_stream(const struct exchange *exchange, struct json_object *bo
     return chat_wants_stream(exchange, body, dialect);
 }
 
-static void list_providers(const struct providers *providers, struct buf *out)
-{
-    for (size_t i = 0; i < providers->count; i++)
-        buf_putf(out, "%s%s", i == 0 ? "" : ", ", providers->list[i].name);
-}
-
-enum result chat_choose_provider(const struct exchange *exchange, const struct turn_request *turn,
-                                 const struct provider **out, struct fault *fault)
-{
-    const struct providers *providers = &exchange->app->providers;
-    struct buf names;
-
-    *out = providers_find(providers, turn->provider);
-    if (*out == NULL) {
-        buf_init(&names, sizeof fault->text);
-        list_providers(providers, &names);
-        fault_set(fault, RESULT_INVALID, "unknown_provider", "provider",
-                  "There is no such provider here. Available: %s.", buf_str(&names));
-        buf_free(&names);
-        return RESULT_INVALID;
-    }
-    if (turn->model != NULL && strcmp(turn->model, (*out)->model) != 0)
-        return fault_set(fault, RESULT_INVALID, "unknown_model", "model",
-                         "This model is not available from the provider %s. Available: %s.",
-                         (*out)->name, (*out)->model);
-    return RESULT_OK;
-}
-
 static enum result begin_turn(struct exchange *exchange, const struct dialect *dialect,
                               struct turn_request *request, struct chat *chat, struct fault *fault)
 {
     const struct config *config = exchange->app->config;
-    const struct provider *provider;
+    struct choice choice;
     struct store_turn_begun begun;
     struct store_turn turn;
-    enum result result = chat_choose_provider(exchange, request, &provider, fault);
+    enum result result = choice_make(exchange->app, request, &choice, fault);
 
     if (result != RESULT_OK)
         return result;
@@ -98,8 +71,8 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
         .contract = dialect->name,
         .owner = &exchange->owner,
         .request = request,
-        .provider = provider->name,
-        .model = provider->model,
+        .provider = choice.provider->name,
+        .model = choice.model,
         .writer = exchange->app->writer,
         .history_max = (size_t)config->context_messages,
         .now_ms = clock_wall_ms(),
@@ -119,8 +92,8 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
         return store_answer_get(exchange->app->store, chat->message_id, 0, turn.now_ms,
                                 &chat->snapshot, fault);
     }
-    result = answer_start_prepare(&chat->start, config, provider, request, provider->model, &begun,
-                                  fault);
+    result = answer_start_prepare(&chat->start, config, choice.provider, request, choice.model,
+                                  &begun, fault);
     text_copy(chat->start.request_id, sizeof chat->start.request_id, exchange->request.id);
     return result;
 }
