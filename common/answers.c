@@ -86,6 +86,7 @@ static void answer_free(struct answer *answer)
     if (answer->start != NULL)
         answer_start_free(answer->start);
     free(answer->start);
+    failover_free(answer);
     buf_free(&answer->text);
     buf_free(&answer->error_body);
     free(answer->user_id);
@@ -254,10 +255,12 @@ struct answer *answers_start(struct answers *answers, struct answer_start *start
     struct answer *answer =
         answer_new(answers, start->begun.message_id, start->begun.conversation_id);
     struct answer_start *kept = malloc(sizeof *kept);
+    char *model = strdup(start->model);
 
-    if (answer == NULL || kept == NULL) {
+    if (answer == NULL || kept == NULL || model == NULL) {
         free(answer);
         free(kept);
+        free(model);
         answer_start_free(start);
         return NULL;
     }
@@ -267,9 +270,9 @@ struct answer *answers_start(struct answers *answers, struct answer_start *start
     answer->provider = kept->provider;
     answer->row = kept->begun.message_row;
     answer->prompt_estimate = kept->prompt_estimate;
-    answer->model = kept->model;
+    answer->model = model; /* start keeps its own: a failover asks for it again */
     answer->user_id = kept->user_id;
-    kept->model = kept->user_id = NULL;
+    kept->user_id = NULL;
     text_copy(answer->request_id, sizeof answer->request_id, kept->request_id);
     answer->alone_since_ms = answer->started_ms;
     answer->unattended = kept->unattended;
@@ -277,7 +280,7 @@ struct answer *answers_start(struct answers *answers, struct answer_start *start
     take_readers(answer);
     registry_add(answer);
     ensure_ticking(answers);
-    upstream_begin(answer);
+    failover_begin(answer);
     return answer;
 }
 
@@ -387,7 +390,7 @@ static void log_turn(const struct answer *answer, bool stored)
     int64_t now = clock_mono_ms();
 
     log_write(
-        answer->fault != NULL ? LOG_WARN : LOG_INFO, "turn",
+        answer->fault != NULL || answer->finish == FINISH_FALLBACK ? LOG_WARN : LOG_INFO, "turn",
         (struct log_field[]){
             LOG_STR("request_id", answer->request_id),
             LOG_STR("message_id", answer->message_id),
@@ -402,7 +405,8 @@ static void log_turn(const struct answer *answer, bool stored)
                     answer->first_delta_ms == 0 ? -1 : answer->first_delta_ms - answer->started_ms),
             LOG_INT("total_ms", now - answer->started_ms),
             LOG_BOOL("stored", stored),
-            LOG_STR("code", answer->fault != NULL ? answer->fault->code : ""),
+            LOG_INT("attempts", answer->attempts),
+            LOG_STR("code", answer->fault != NULL ? answer->fault->code : answer->failed_code),
             LOG_STR("detail", answer->log_detail != NULL ? answer->log_detail : ""),
             { 0 },
         });

@@ -19,6 +19,7 @@
 #include "common/providers/provider.h"
 #include "common/store/store.h"
 
+struct breakers;
 struct config;
 struct relay;
 struct uv_loop_s;
@@ -30,7 +31,8 @@ struct answers_options {
     const struct providers *providers;
     struct store *store;
     struct relay *relay;
-    const char *writer; /* id of this worker */
+    struct breakers *breakers; /* NULL = none */
+    const char *writer;        /* id of this worker */
 };
 
 enum result answers_open(struct uv_loop_s *loop, const struct answers_options *options,

@@ -5,10 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/answers.h"
+#include "common/answers_private.h"
 #include "common/base/text.h"
 #include "common/chat/window.h"
-#include "common/config.h"
 
 #define CAP_SYSTEM (256 * 1024) /* the system prompt with everything that is added to it */
 
@@ -41,16 +40,23 @@ static int64_t estimate_prompt(const struct answer_start *start)
     return tokens;
 }
 
-static enum result encode(struct answer_start *start, struct fault *fault)
+void answer_start_call(const struct answer_start *start, const struct provider *provider,
+                       const char *model, struct provider_call *out)
 {
-    struct provider_call call = {
-        .provider = start->provider,
-        .model = start->model,
+    *out = (struct provider_call){
+        .provider = provider,
+        .model = model,
         .system = start->system,
         .messages = start->begun.history + start->first_message,
         .message_count = start->begun.history_len - start->first_message,
     };
+}
 
+static enum result encode(struct answer_start *start, struct fault *fault)
+{
+    struct provider_call call;
+
+    answer_start_call(start, start->provider, start->model, &call);
     if (start->provider->ops->encode == NULL) /* offline: reads the call itself */
         return RESULT_OK;
     return start->provider->ops->encode(&call, &start->encoded, fault);

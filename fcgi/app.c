@@ -8,16 +8,32 @@
 
 #include "common/answers.h"
 #include "common/base/id.h"
+#include "common/breaker.h"
 #include "common/relay.h"
 #include "common/store/store.h"
 #include "fcgi/http/identity.h"
 
 #define RELAY_MAX_IDLE 256 /* upstream connections kept per worker */
 
-enum result app_open(struct app *app, const struct config *config, struct uv_loop_s *loop,
-                     int64_t started_ms, struct fault *fault)
+static enum result open_breakers(struct app *app, struct breakers *shared, struct fault *fault)
 {
-    struct relay_options relay = { .ca_file = config->ca_file, .max_idle = RELAY_MAX_IDLE };
+    const struct config *config = app->config;
+
+    app->breakers = shared;
+    if (shared == NULL)
+        app->breakers = app->own_breakers =
+            breakers_new(config->breaker_failures, config->breaker_open_ms);
+    if (app->breakers != NULL)
+        return RESULT_OK;
+    return fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
+}
+
+enum result app_open_shared(struct app *app, const struct config *config, struct uv_loop_s *loop,
+                            int64_t started_ms, struct breakers *breakers, struct fault *fault)
+{
+    struct relay_options relay = { .ca_file = config->ca_file,
+                                   .max_idle = RELAY_MAX_IDLE,
+                                   .http2 = config->upstream_http2 };
     struct answers_options answers = { .config = config, .providers = &app->providers };
     enum result result;
 
@@ -31,6 +47,8 @@ enum result app_open(struct app *app, const struct config *config, struct uv_loo
     id_make(app->writer, "w_");
     if ((result = providers_load(config, &app->providers, fault)) != RESULT_OK)
         return result;
+    if ((result = open_breakers(app, breakers, fault)) != RESULT_OK)
+        goto fail;
     if ((result = store_open(config, &app->store, fault)) != RESULT_OK)
         goto fail;
     if ((result = identity_open(config, app->store, &app->identity, fault)) != RESULT_OK)
@@ -41,6 +59,7 @@ enum result app_open(struct app *app, const struct config *config, struct uv_loo
     }
     answers.store = app->store;
     answers.relay = app->relay;
+    answers.breakers = app->breakers;
     answers.writer = app->writer;
     if ((result = answers_open(loop, &answers, &app->answers)) == RESULT_OK)
         return RESULT_OK;
@@ -50,6 +69,12 @@ fail:
     return result;
 }
 
+enum result app_open(struct app *app, const struct config *config, struct uv_loop_s *loop,
+                     int64_t started_ms, struct fault *fault)
+{
+    return app_open_shared(app, config, loop, started_ms, NULL, fault);
+}
+
 void app_close(struct app *app)
 {
     answers_close(app->answers);
@@ -57,6 +82,8 @@ void app_close(struct app *app)
     identity_close(app->identity);
     store_close(app->store);
     providers_free(&app->providers);
+    breakers_free(app->own_breakers);
+    app->own_breakers = app->breakers = NULL;
     app->answers = NULL;
     app->identity = NULL;
     app->relay = NULL;

@@ -17,6 +17,7 @@
 #include "common/answers.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/breaker.h"
 #include "common/config.h"
 #include "fcgi/app.h"
 #include "fcgi/detached.h"
@@ -33,7 +34,8 @@ struct serve {
     const struct config *config;
     int fds[SERVE_MAX_SOCKETS];
     size_t count;
-    int64_t started_ms; /* wall clock */
+    int64_t started_ms;        /* wall clock */
+    struct breakers *breakers; /* shared by the workers */
 
     struct app app;
     struct server *servers[SERVE_MAX_SOCKETS];
@@ -56,7 +58,8 @@ static bool start(void *ctx, uv_loop_t *loop)
     struct serve *serve = ctx;
     struct fault fault = { 0 };
 
-    if (app_open(&serve->app, serve->config, loop, serve->started_ms, &fault) != RESULT_OK) {
+    if (app_open_shared(&serve->app, serve->config, loop, serve->started_ms, serve->breakers,
+                        &fault) != RESULT_OK) {
         log_error("start_failed", LOG_STR("code", fault.code), LOG_STR("error", fault.text));
         return false;
     }
@@ -163,6 +166,8 @@ static int run_master(struct serve *serve)
         .ctx = serve,
     };
 
+    /* Without shared memory each worker counts for itself. */
+    serve->breakers = breakers_new(serve->config->breaker_failures, serve->config->breaker_open_ms);
     return master_run(&options);
 }
 
