@@ -250,6 +250,22 @@ static void take_readers(struct answer *answer)
     }
 }
 
+/* The answer was given before: it costs no tokens and no waiting. */
+static void give_cached(struct answer *answer, const struct store_cached *cached)
+{
+    char *model = strdup(cached->model);
+
+    if (model != NULL) {
+        free(answer->model);
+        answer->model = model;
+    }
+    answer->cached = true;
+    answer->cache_key[0] = '\0';
+    answer->usage = (struct stream_usage){ .known = true };
+    answer_grow(answer, cached->text, cached->text_len);
+    answer_end(answer, TURN_COMPLETE, FINISH_STOP, NULL);
+}
+
 struct answer *answers_start(struct answers *answers, struct answer_start *start)
 {
     struct answer *answer =
@@ -280,7 +296,13 @@ struct answer *answers_start(struct answers *answers, struct answer_start *start
     take_readers(answer);
     registry_add(answer);
     ensure_ticking(answers);
-    failover_begin(answer);
+    text_copy(answer->cache_key, sizeof answer->cache_key, kept->cache_key);
+    answer->notifying = true; /* it may end right here, but the caller must still get it */
+    if (kept->cached.text != NULL)
+        give_cached(answer, &kept->cached);
+    else
+        failover_begin(answer);
+    answer->notifying = false;
     return answer;
 }
 
@@ -351,6 +373,9 @@ static void settle_usage(struct answer *answer)
 
     if (usage->known)
         return;
+    /* Who refuses a question does not charge for it. */
+    if (answer->text.len == 0 && (answer->http_status == 0 || answer->http_status >= 300))
+        return;
     usage->prompt_tokens = answer->prompt_estimate;
     usage->completion_tokens = window_estimate(buf_str(&answer->text), answer->text.len);
     usage->total_tokens = usage->prompt_tokens + usage->completion_tokens;
@@ -406,6 +431,7 @@ static void log_turn(const struct answer *answer, bool stored)
             LOG_INT("total_ms", now - answer->started_ms),
             LOG_BOOL("stored", stored),
             LOG_INT("attempts", answer->attempts),
+            LOG_BOOL("cached", answer->cached),
             LOG_STR("code", answer->fault != NULL ? answer->fault->code : answer->failed_code),
             LOG_STR("detail", answer->log_detail != NULL ? answer->log_detail : ""),
             { 0 },
@@ -565,5 +591,6 @@ void answer_reply(const struct answer *answer, struct turn_reply *reply)
         .usage = &answer->usage,
         .fault = answer_fault(answer),
         .finished_ms = answer->finished_ms,
+        .cached = answer->cached,
     };
 }

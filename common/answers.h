@@ -19,6 +19,8 @@
 #include "common/providers/provider.h"
 #include "common/store/store.h"
 
+#define CAP_CACHE_KEY 65 /* a hash in hexadecimal, NUL included */
+
 struct breakers;
 struct config;
 struct relay;
@@ -62,7 +64,17 @@ struct answer_start {
     size_t first_message;            /* of begun.history that goes to the model */
     int64_t prompt_estimate;         /* tokens */
     struct provider_request encoded; /* owned */
+    char cache_key[CAP_CACHE_KEY];   /* the answer may be kept under it; "" = may not */
+    struct store_cached cached;      /* owned: the answer is known already; text NULL = it is not */
 };
+
+/*
+ * Any thread but the loop, after answer_start_prepare. When RESPONSE_CACHE_TTL is on and this is a first
+ * question: its key, and the answer that was kept under it. True when there is one: the provider will not be
+ * asked.
+ */
+bool answer_start_recall(struct answer_start *start, const struct config *config,
+                         struct store *store);
 
 /*
  * Any thread. Fill `start` for a turn that has begun: what of the history fits, the system prompt, the

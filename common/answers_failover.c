@@ -154,6 +154,8 @@ static void begin_attempt(struct answer *answer)
     }
     answer->attempts++;
     failover->asked |= UINT32_C(1) << failover->at;
+    if (failover->at != 0)
+        answer->cache_key[0] = '\0'; /* it was made for the chosen provider */
     upstream_begin(answer, total < left ? total : left > 0 ? left : 1);
 }
 

@@ -148,6 +148,13 @@ static void end_run(uv_work_t *work)
         .usage = &answer->usage,
         .error_code =
             answer->fault != NULL && answer->status != TURN_COMPLETE ? answer->fault->code : "",
+        .cost_nano = provider_cost_nano(answer->provider, &answer->usage),
+        .from_cache = answer->cached,
+        .cache_key = answer->status == TURN_COMPLETE && answer->finish == FINISH_STOP
+                         ? answer->cache_key
+                         : NULL,
+        .cache_until_ms =
+            answer->finished_ms + answer->answers->options.config->response_cache_s * 1000,
         .now_ms = answer->finished_ms,
     };
 

@@ -95,6 +95,8 @@ void answer_start_free(struct answer_start *start)
     free(start->model);
     free(start->user_id);
     free(start->system);
+    free(start->cached.text);
+    start->cached.text = NULL;
     provider_request_free(&start->encoded);
     store_turn_begun_free(&start->begun);
     start->model = start->user_id = start->system = NULL;

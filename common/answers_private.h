@@ -57,6 +57,8 @@ struct answer {
     char *log_detail;             /* what the provider or curl said, for the log */
     char failed_code[40];         /* why the last attempt failed, also when a later one did not */
     unsigned attempts;
+    bool cached;                   /* given from the cache, nobody was asked */
+    char cache_key[CAP_CACHE_KEY]; /* to be kept under it when it ends well; "" = not */
 
     struct buf text;
     size_t stored_len;        /* of text that a checkpoint has written */

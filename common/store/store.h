@@ -65,6 +65,7 @@ struct store_turn_begun {
     struct chat_message *history; /* oldest first, the new question last; the caller frees */
     size_t history_len;
     char *context_json; /* the conversation's user_context, NULL if none; the caller frees */
+    bool first;         /* nothing was said in this conversation before */
 };
 
 /*
@@ -129,10 +130,14 @@ struct store_answer_end {
     enum finish_reason finish;
     const struct stream_usage *usage;
     const char *error_code; /* "" unless failed */
+    int64_t cost_nano;      /* billionths of the prices' currency */
+    bool from_cache;
+    const char *cache_key; /* keep it under this key until cache_until_ms; NULL or "" = do not */
+    int64_t cache_until_ms;
     int64_t now_ms;
 };
 
-/* The final commit. Also takes back a row that was given up as interrupted while its writer was alive.
+/* The final commit; the tokens and the cost count for the day and the conversation with it. Also takes back a row that was given up as interrupted while its writer was alive.
  * May be repeated. RESULT_NOT_FOUND: erased meanwhile, or not this writer's. */
 enum result store_answer_end(struct store *store, const struct store_answer_end *end);
 
@@ -192,6 +197,20 @@ bool store_check(struct store *store, void (*line)(void *ctx, const char *text),
 /* A consistent copy of the running database into the new file `path` (VACUUM INTO). RESULT_INVALID when the
  * file exists already. */
 enum result store_backup(struct store *store, const char *path, struct fault *fault);
+
+/* ---- the answer cache ---- */
+
+/* An answer that was kept under a key. */
+struct store_cached {
+    char provider[CAP_PROVIDER_NAME];
+    char model[CAP_MODEL_NAME];
+    char *text; /* the caller frees */
+    size_t text_len;
+};
+
+/* RESULT_NOT_FOUND when there is none, or it is too old. */
+enum result store_cache_get(struct store *store, const char *key, int64_t now_ms,
+                            struct store_cached *out);
 
 /* ---- health ---- */
 

@@ -64,4 +64,9 @@ const char *store_sqlite_owner_kind(enum owner_kind kind);
 struct store_audit;
 void store_sqlite_audit(struct db *db, const struct store_audit *line);
 
+/* Parts of the final commit (store_sqlite_usage.c): usage, before the lease is taken away; the cache,
+ * after it. */
+void store_sqlite_count_end(struct db *db, const struct store_answer_end *end);
+void store_sqlite_cache_end(struct db *db, const struct store_answer_end *end);
+
 #endif

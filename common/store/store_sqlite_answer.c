@@ -93,7 +93,10 @@ static enum result end_answer(struct db *db, void *arg)
     const struct store_answer_end *end = arg;
     const char *error_code =
         end->error_code != NULL && *end->error_code != '\0' ? end->error_code : NULL;
-    struct db_stmt *stmt = db_prepare(
+    struct db_stmt *stmt;
+
+    store_sqlite_count_end(db, end);
+    stmt = db_prepare(
         db, "UPDATE messages SET content = :text, status = :status, finish = :finish,"
             " error_code = :error, provider = coalesce(:provider, provider),"
             " model = coalesce(:model, model), prompt_tokens = :prompt,"
@@ -114,7 +117,10 @@ static enum result end_answer(struct db *db, void *arg)
     db_bind_text(stmt, ":writer", end->writer);
     if (!db_run(stmt))
         return RESULT_STORE_DOWN;
-    return db_changes(db) > 0 ? RESULT_OK : RESULT_NOT_FOUND;
+    if (db_changes(db) == 0)
+        return RESULT_NOT_FOUND;
+    store_sqlite_cache_end(db, end);
+    return RESULT_OK;
 }
 
 enum result store_answer_end(struct store *store, const struct store_answer_end *end)

@@ -293,6 +293,23 @@ static enum result make_history(struct db *db, struct begin *begin)
     return RESULT_OK;
 }
 
+/* Was nothing said before? A failed answer counts as said: its question is in the history. */
+static bool is_first(struct db *db, const struct begin *begin)
+{
+    struct db_stmt *stmt;
+    bool said;
+
+    if (begin->fresh)
+        return begin->turn->request->history_len == 0;
+    stmt = db_prepare(db, "SELECT 1 FROM messages WHERE conversation_id = :conversation"
+                          " AND id < :question LIMIT 1");
+    db_bind_int(stmt, ":conversation", begin->conversation);
+    db_bind_int(stmt, ":question", begin->question);
+    said = db_step(stmt);
+    db_reset(stmt);
+    return !said;
+}
+
 /* ---- together ---- */
 
 static enum result begin_turn(struct db *db, void *arg)
@@ -307,6 +324,7 @@ static enum result begin_turn(struct db *db, void *arg)
     store_sqlite_owner_seen(db, begin->turn->owner, begin->turn->now_ms);
     insert_question(db, begin);
     insert_answer(db, begin);
+    begin->out->first = is_first(db, begin);
     return make_history(db, begin);
 }
 

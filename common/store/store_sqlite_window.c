@@ -4,6 +4,7 @@
  * Rows are read from the newest on and folded: all answers to a question lie between it and the next one,
  * because only the last question can be answered anew. The first answer from behind that stands on its own
  * is the one that counts; those before it were superseded. One that goes on from another is joined with it.
+ * FALLBACK_MESSAGE is left out: a model would take it for its own words.
  *
  * Runs on request threads, inside a write job.
  */
@@ -114,7 +115,8 @@ enum result store_sqlite_history(struct db *db, const struct store_sqlite_past *
     struct db_stmt *stmt =
         db_prepare(db, "SELECT m.role, m.content, m.reply_to, m.continues FROM messages AS m"
                        " WHERE m.conversation_id = :conversation AND m.id <= :last"
-                       " AND (m.role = 'user' OR " ANSWER_USABLE ") ORDER BY m.id DESC");
+                       " AND (m.role = 'user' OR (" ANSWER_USABLE
+                       " AND coalesce(m.finish, '') <> 'fallback')) ORDER BY m.id DESC");
     size_t max = past->max > 0 ? past->max : 1;
     struct fold fold = { .out = out };
     bool enough_memory = true;

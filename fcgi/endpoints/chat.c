@@ -94,6 +94,11 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
     }
     result = answer_start_prepare(&chat->start, config, choice.provider, request, choice.model,
                                   &begun, fault);
+    if (result == RESULT_OK && config->response_cache_s > 0) {
+        bool hit = answer_start_recall(&chat->start, config, exchange->app->store);
+
+        response_header(&exchange->response, "X-Cache", hit ? "hit" : "miss");
+    }
     text_copy(chat->start.request_id, sizeof chat->start.request_id, exchange->request.id);
     return result;
 }
