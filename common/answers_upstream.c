@@ -145,6 +145,19 @@ static const struct relay_failure {
                             "The model provider cannot be reached at the moment.", ANYWHERE },
     [RELAY_TLS] = { RESULT_UPSTREAM_BAD, "provider_tls",
                     "The connection to the model provider could not be secured.", ELSEWHERE },
+    [RELAY_TLS_HOST] = { RESULT_UPSTREAM_BAD, "provider_tls",
+                         "The model provider's certificate is for another host name, so the "
+                         "connection was refused.",
+                         ELSEWHERE },
+    [RELAY_TLS_CA] = { RESULT_UPSTREAM_BAD, "provider_tls",
+                       "The model provider's certificate is signed by an unknown authority, so the "
+                       "connection was refused.",
+                       ELSEWHERE },
+    [RELAY_TLS_EXPIRED] = { RESULT_UPSTREAM_BAD, "provider_tls",
+                            "The model provider's certificate is out of date, so the connection "
+                            "was "
+                            "refused.",
+                            ELSEWHERE },
     [RELAY_TIMEOUT_CONNECT] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
                                 "The model provider did not take the connection in time.",
                                 ELSEWHERE },

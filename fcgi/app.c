@@ -4,7 +4,9 @@
  */
 #include "fcgi/app.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/answers.h"
 #include "common/base/id.h"
@@ -28,12 +30,23 @@ static enum result open_breakers(struct app *app, struct breakers *shared, struc
     return fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
 }
 
+/* A file that is not there would make every question fail. */
+static enum result check_ca_file(const struct config *config, struct fault *fault)
+{
+    if (config->ca_file[0] == '\0' || access(config->ca_file, R_OK) == 0)
+        return RESULT_OK;
+    return fault_set(fault, RESULT_INVALID, "invalid_option", "CA_FILE",
+                     "CA_FILE=%.200s cannot be read: %s.", config->ca_file, strerror(errno));
+}
+
 enum result app_open_shared(struct app *app, const struct config *config, struct uv_loop_s *loop,
                             int64_t started_ms, struct breakers *breakers, struct fault *fault)
 {
     struct relay_options relay = { .ca_file = config->ca_file,
                                    .max_idle = RELAY_MAX_IDLE,
-                                   .http2 = config->upstream_http2 };
+                                   .http2 = config->upstream_http2,
+                                   .https_proxy = config->https_proxy,
+                                   .no_proxy = config->no_proxy };
     struct answers_options answers = { .config = config, .providers = &app->providers };
     enum result result;
 
@@ -52,6 +65,8 @@ enum result app_open_shared(struct app *app, const struct config *config, struct
     if ((result = store_open(config, &app->store, fault)) != RESULT_OK)
         goto fail;
     if ((result = identity_open(config, app->store, &app->identity, fault)) != RESULT_OK)
+        goto fail;
+    if ((result = check_ca_file(config, fault)) != RESULT_OK)
         goto fail;
     if ((result = relay_open(loop, &relay, &app->relay)) != RESULT_OK) {
         fault_set(fault, result, "no_relay", NULL, "libcurl could not be started.");
