@@ -88,6 +88,7 @@ static void answer_free(struct answer *answer)
     free(answer->start);
     failover_free(answer);
     buf_free(&answer->text);
+    buf_free(&answer->reasoning);
     buf_free(&answer->error_body);
     free(answer->user_id);
     free(answer->model);
@@ -229,6 +230,7 @@ static struct answer *answer_new(struct answers *answers, const char *message_id
     text_copy(answer->message_id, sizeof answer->message_id, message_id);
     text_copy(answer->conversation_id, sizeof answer->conversation_id, conversation_id);
     buf_init(&answer->text, CAP_ANSWER);
+    buf_init(&answer->reasoning, ANSWERS_THOUGHTS);
     buf_init(&answer->error_body, CAP_UPSTREAM_ERROR);
     answer->started_ms = answer->lease_renewed_ms = clock_mono_ms();
     return answer;
@@ -292,6 +294,7 @@ struct answer *answers_start(struct answers *answers, struct answer_start *start
     text_copy(answer->request_id, sizeof answer->request_id, kept->request_id);
     answer->alone_since_ms = answer->started_ms;
     answer->unattended = kept->unattended;
+    answer->wants_reasoning = kept->wants_reasoning;
     answers->running++;
     take_readers(answer);
     registry_add(answer);
@@ -565,6 +568,11 @@ void answer_detach(struct answer_reader *reader)
 const struct buf *answer_text(const struct answer *answer)
 {
     return &answer->text;
+}
+
+const struct buf *answer_reasoning(const struct answer *answer)
+{
+    return &answer->reasoning;
 }
 
 bool answer_ended(const struct answer *answer)

@@ -58,6 +58,8 @@ struct answer_start {
     char *model;   /* owned */
     char *user_id; /* owned, or NULL */
     char request_id[CAP_ID];
+    bool wants_reasoning;            /* somebody asked for the model's thoughts */
+    bool needs_eyes;                 /* the question has pictures */
     bool unattended;                 /* nobody reads it now: it goes on all the same */
     struct store_turn_begun begun;   /* owned */
     char *system;                    /* owned: the prompt with the visitor's data */
@@ -126,6 +128,9 @@ void answer_detach(struct answer_reader *reader);
 
 /* The text so far. Only grows; the pointer is valid until the loop turns. */
 const struct buf *answer_text(const struct answer *answer);
+
+/* The model's thoughts so far, if they were asked for; like answer_text. */
+const struct buf *answer_reasoning(const struct answer *answer);
 
 /* True once the end is in the store (or could not be put there, which the fault then says). */
 bool answer_ended(const struct answer *answer);

@@ -94,7 +94,8 @@ static void make_key(const struct answer_start *start, char key[CAP_CACHE_KEY])
 bool answer_start_recall(struct answer_start *start, const struct config *config,
                          struct store *store)
 {
-    if (config->response_cache_s == 0 || !start->begun.first || start->begun.history_len == 0)
+    if (config->response_cache_s == 0 || !start->begun.first || start->begun.history_len == 0 ||
+        start->needs_eyes)
         return false;
     make_key(start, start->cache_key);
     /* A store that cannot be read just now means that the provider is asked. */

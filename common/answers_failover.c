@@ -40,7 +40,7 @@ static size_t ring_len(const struct answer *answer)
     return len < RING_MAX ? len : RING_MAX;
 }
 
-/* NULL where a place is empty: the chosen provider does not come twice. */
+/* NULL where a place is empty: the chosen provider does not come twice, and pictures need eyes. */
 static const struct provider *ring_provider(const struct answer *answer, size_t place)
 {
     const struct provider *chosen = answer->start->provider;
@@ -49,7 +49,7 @@ static const struct provider *ring_provider(const struct answer *answer, size_t 
     if (place == 0)
         return chosen;
     other = answer->answers->options.providers->failover[place - 1];
-    return other != chosen ? other : NULL;
+    return other != chosen && (other->sees_images || !answer->start->needs_eyes) ? other : NULL;
 }
 
 static size_t slot_of(const struct answer *answer)
@@ -269,7 +269,9 @@ void failover_failed(struct answer *answer, const struct attempt_failure *failur
 
     report(answer, failure);
     upstream_close(answer);
-    if (answer->start == NULL || !failure->failure.retryable || now >= failover->deadline_ms) {
+    /* Thoughts that a visitor has seen are a beginning, too. */
+    if (answer->start == NULL || answer->reasoning.len > 0 || !failure->failure.retryable ||
+        now >= failover->deadline_ms) {
         failover_give_up(answer, &fault);
         return;
     }

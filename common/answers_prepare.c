@@ -11,6 +11,8 @@
 
 #define CAP_SYSTEM (256 * 1024) /* the system prompt with everything that is added to it */
 
+#define PICTURE_TOKENS 1000 /* about what makers charge for one of the size that a page sends */
+
 /* user_context is data about the visitor, never instructions: it goes in as JSON, whose strings cannot
  * close their quotes, under a heading that says so. */
 static char *compose_system(const char *prompt, const char *context_json)
@@ -35,8 +37,11 @@ static int64_t estimate_prompt(const struct answer_start *start)
 {
     int64_t tokens = window_estimate(start->system, strlen(start->system));
 
-    for (size_t i = start->first_message; i < start->begun.history_len; i++)
+    for (size_t i = start->first_message; i < start->begun.history_len; i++) {
         tokens += window_estimate(start->begun.history[i].content, start->begun.history[i].len);
+        if (start->begun.images != NULL)
+            tokens += (int64_t)start->begun.images[i].count * PICTURE_TOKENS;
+    }
     return tokens;
 }
 
@@ -50,6 +55,8 @@ void answer_start_call(const struct answer_start *start, const struct provider *
         .messages = start->begun.history + start->first_message,
         .message_count = start->begun.history_len - start->first_message,
     };
+    if (start->begun.images != NULL && provider->sees_images)
+        out->images = start->begun.images + start->first_message;
 }
 
 static enum result encode(struct answer_start *start, struct fault *fault)
@@ -86,6 +93,8 @@ enum result answer_start_prepare(struct answer_start *start, const struct config
         return fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
     limits.system_tokens = window_estimate(start->system, strlen(start->system));
     start->first_message = window_first(start->begun.history, start->begun.history_len, &limits);
+    start->needs_eyes = start->begun.images != NULL && start->begun.history_len > 0 &&
+                        start->begun.images[start->begun.history_len - 1].count > 0;
     start->prompt_estimate = estimate_prompt(start);
     return encode(start, fault);
 }

@@ -22,7 +22,8 @@
 #define ANSWERS_RETRY_MS   2000 /* an end that could not be stored is tried again this often ... */
 #define ANSWERS_GIVE_UP_MS 120000 /* ... and given up after this long */
 #define ANSWERS_STOPS_MAX  64     /* stop marks taken per look; the rest is taken by the next */
-#define ANSWERS_BUCKETS    1024   /* of the table of message ids */
+#define ANSWERS_THOUGHTS   (1024 * 1024) /* bytes of thoughts that are passed on; more is dropped */
+#define ANSWERS_BUCKETS    1024          /* of the table of message ids */
 
 enum answer_phase {
     ANSWER_RUNNING,  /* this worker writes it */
@@ -61,6 +62,8 @@ struct answer {
     char cache_key[CAP_CACHE_KEY]; /* to be kept under it when it ends well; "" = not */
 
     struct buf text;
+    struct buf reasoning; /* never stored */
+    bool wants_reasoning;
     size_t stored_len;        /* of text that a checkpoint has written */
     int64_t lease_renewed_ms; /* monotonic */
     int64_t prompt_estimate;

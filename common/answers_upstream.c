@@ -52,6 +52,8 @@ static void on_event(void *ctx, const struct stream_event *event)
             answer->overflow = true;
         break;
     case STREAM_REASONING:
+        if (answer->wants_reasoning)
+            buf_put(&answer->reasoning, event->text, event->text_len);
         break;
     case STREAM_USAGE:
         answer->usage = *event->usage;

@@ -64,6 +64,8 @@ struct store_turn_begun {
     int64_t message_row;          /* its row, for checkpoints */
     struct chat_message *history; /* oldest first, the new question last; the caller frees */
     size_t history_len;
+    struct chat_images *images; /* one per message of the history, or NULL: no pictures */
+    int64_t *rows;              /* of the history's messages; for the store itself */
     char *context_json; /* the conversation's user_context, NULL if none; the caller frees */
     bool first;         /* nothing was said in this conversation before */
 };

@@ -251,6 +251,7 @@ static void insert_question(struct db *db, struct begin *begin)
     for (size_t i = 0; begin->fresh && i < request->history_len; i++)
         insert_message(db, begin, &request->history[i], NULL);
     begin->question = insert_message(db, begin, &question, request->client_message_id);
+    store_sqlite_pictures_insert(db, begin->question, request);
 }
 
 static void insert_answer(struct db *db, struct begin *begin)
@@ -288,7 +289,8 @@ static enum result make_history(struct db *db, struct begin *begin)
 
     if (!begin->fresh || request->history_len > 0)
         return store_sqlite_history(db, &past, begin->out, begin->fault);
-    if (!store_sqlite_window_add(begin->out, CHAT_USER, request->message, request->message_len))
+    if (!store_sqlite_window_add(begin->out, CHAT_USER, request->message, request->message_len) ||
+        !store_sqlite_pictures_copy(request, begin->out))
         return out_of_memory(begin->fault);
     return RESULT_OK;
 }
@@ -353,6 +355,10 @@ void store_turn_begun_free(struct store_turn_begun *begun)
 {
     if (begun == NULL)
         return;
+    for (size_t i = 0; begun->images != NULL && i < begun->history_len; i++)
+        chat_images_free((struct chat_image *)begun->images[i].list, begun->images[i].count);
+    free(begun->images);
+    free(begun->rows);
     chat_messages_free(begun->history, begun->history_len);
     free(begun->context_json);
     *begun = (struct store_turn_begun){ 0 };

@@ -79,9 +79,16 @@ static enum result ask_to_go_on(struct store_turn_begun *turn, struct fault *fau
 {
     size_t len = turn->history_len;
     struct chat_message *moved = realloc(turn->history, (len + 1) * sizeof *moved);
+    struct chat_images *images = NULL;
 
-    if (moved != NULL) {
+    if (moved != NULL)
         turn->history = moved;
+    if (turn->images != NULL &&
+        (images = realloc(turn->images, (len + 1) * sizeof *images)) != NULL) {
+        images[len] = (struct chat_images){ 0 };
+        turn->images = images;
+    }
+    if (moved != NULL && (turn->images == NULL || images != NULL)) {
         moved[len] = (struct chat_message){ CHAT_USER, strdup(go_on), sizeof go_on - 1 };
         turn->history_len += moved[len].content != NULL;
     }

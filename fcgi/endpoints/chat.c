@@ -56,6 +56,18 @@ static bool wants_stream(const struct exchange *exchange, struct json_object *bo
     return chat_wants_stream(exchange, body, dialect);
 }
 
+/* "reasoning":true asks for the model's thoughts; REASONING decides. */
+static enum result read_reasoning(const struct exchange *exchange, struct json_object *body,
+                                  bool *wanted, struct fault *fault)
+{
+    *wanted = false;
+    if (json_get_bool(body, "reasoning", wanted) == JSON_WRONG_TYPE)
+        return fault_set(fault, RESULT_INVALID, "invalid_field", "reasoning",
+                         "The field reasoning must be true or false.");
+    *wanted = *wanted && exchange->app->config->reasoning;
+    return RESULT_OK;
+}
+
 static enum result begin_turn(struct exchange *exchange, const struct dialect *dialect,
                               struct turn_request *request, struct chat *chat, struct fault *fault)
 {
@@ -159,6 +171,7 @@ void chat_on_loop(struct exchange *exchange)
         return;
     }
     chat->start.unattended = chat->poll;
+    chat->start.wants_reasoning = chat->client.reasoning;
     answer = find_or_start(exchange->app->answers, chat);
     if (answer != NULL && chat->poll) {
         reply_accepted(exchange, chat);
@@ -179,7 +192,8 @@ static enum result prepare(struct exchange *exchange, const struct dialect *dial
 {
     const struct config *config = exchange->app->config;
     struct dialect_limits limits = { .max_message_length = (size_t)config->max_message_length,
-                                     .max_history = (size_t)config->max_history };
+                                     .max_history = (size_t)config->max_history,
+                                     .max_image_bytes = (size_t)config->max_image_bytes };
     struct buf *body_bytes = &exchange->request.body;
     struct json_object *body = NULL;
     struct turn_request request = { 0 };
@@ -198,6 +212,8 @@ static enum result prepare(struct exchange *exchange, const struct dialect *dial
             wants_stream(exchange, body, dialect, delivery) ? ANSWER_STREAM : ANSWER_JSON;
         result = read_deliver(body, &chat->poll, fault);
     }
+    if (result == RESULT_OK)
+        result = read_reasoning(exchange, body, &chat->client.reasoning, fault);
     if (result == RESULT_OK) {
         chat->client.question = strdup(request.message);
         result = begin_turn(exchange, dialect, &request, chat, fault);

@@ -50,6 +50,9 @@ enum result choice_make(const struct app *app, const struct turn_request *reques
         return unknown_provider(&app->providers, fault);
     if (model != NULL && !provider_has_model(provider, model))
         return unknown_model(provider, fault);
+    if (request->image_count > 0 && !provider->sees_images)
+        return fault_set(fault, RESULT_INVALID, "images_unsupported", "attachments",
+                         "The provider %s cannot see pictures.", provider->name);
     out->provider = provider;
     text_copy(out->model, sizeof out->model, model != NULL ? model : provider->model);
     return RESULT_OK;
@@ -57,8 +60,9 @@ enum result choice_make(const struct app *app, const struct turn_request *reques
 
 /* ---- the list ---- */
 
+/* `sees`: pictures are taken here, and it can see them. */
 static void put_model(struct buf *out, const struct provider *provider, const char *model,
-                      bool is_default)
+                      bool is_default, bool sees)
 {
     if (out->len > 0 && out->data[out->len - 1] == '}')
         buf_putc(out, ',');
@@ -67,7 +71,7 @@ static void put_model(struct buf *out, const struct provider *provider, const ch
     json_put_member(out, "name", model);
     json_put_member(out, "provider", provider->name);
     json_put_member_bool(out, "default", is_default);
-    json_put_member_bool(out, "vision", provider->sees_images);
+    json_put_member_bool(out, "vision", sees);
     buf_putc(out, '}');
 }
 
@@ -83,7 +87,8 @@ void choice_put_models(const struct app *app, struct buf *out)
         if (i > 0 && provider->ops == &provider_demo)
             continue;
         for (size_t j = 0; j < provider->model_count; j++)
-            put_model(out, provider, provider->models[j], i == 0 && j == 0);
+            put_model(out, provider, provider->models[j], i == 0 && j == 0,
+                      provider->sees_images && app->config->max_image_bytes > 0);
     }
     buf_puts(out, "],\"default\":{");
     json_put_member(out, "provider", first->name);
