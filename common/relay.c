@@ -364,6 +364,8 @@ static void set_transfer_options(struct relay_call *call, const struct relay_req
 {
     CURL *easy = call->easy;
     struct relay *relay = call->relay;
+    bool tls = strncasecmp(request->url, "https:", 6) == 0;
+    bool http2 = relay->http2 && tls;
 
     curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->error);
@@ -378,12 +380,13 @@ static void set_transfer_options(struct relay_call *call, const struct relay_req
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-                     relay->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, relay->http2 ? 1L : 0L);
+                     http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1);
+    /* Wait for a connection that may carry many, instead of opening one each. With TLS that is known after the
+     * handshake; without, curl would wait for a whole reply head. */
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, http2 ? 1L : 0L);
     /* An explicit proxy, if only "" = none, keeps curl from asking the environment: in a CGI that is partly
      * the visitor's. */
-    curl_easy_setopt(easy, CURLOPT_PROXY,
-                     strncasecmp(request->url, "https:", 6) == 0 ? relay->https_proxy : "");
+    curl_easy_setopt(easy, CURLOPT_PROXY, tls ? relay->https_proxy : "");
     curl_easy_setopt(easy, CURLOPT_NOPROXY, relay->no_proxy);
     if (relay->ca_file[0] != '\0')
         curl_easy_setopt(easy, CURLOPT_CAINFO, relay->ca_file);
