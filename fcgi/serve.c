@@ -19,6 +19,7 @@
 #include "common/base/log.h"
 #include "common/breaker.h"
 #include "common/config.h"
+#include "common/models.h"
 #include "fcgi/app.h"
 #include "fcgi/detached.h"
 #include "fcgi/http/server.h"
@@ -40,6 +41,7 @@ struct serve {
     struct app app;
     struct server *servers[SERVE_MAX_SOCKETS];
     struct upkeep *upkeep;
+    struct models *models; /* NULL unless DISCOVER_MODELS */
 };
 
 /* ---- the worker's hooks ---- */
@@ -74,6 +76,10 @@ static bool start(void *ctx, uv_loop_t *loop)
         }
     }
     serve->upkeep = upkeep_open(loop, &serve->app);
+    if (serve->config->discover_models &&
+        models_open(loop, &serve->app.providers, serve->app.store, serve->app.relay,
+                    &serve->models) != RESULT_OK)
+        log_warn("models_not_discovered", LOG_STR("detail", "out of memory"));
     log_info("worker_serving", LOG_STR("provider", serve->app.providers.list[0].name),
              LOG_INT("request_threads", serve->config->request_threads),
              LOG_INT("max_streams", serve->config->max_streams));
@@ -97,7 +103,7 @@ static bool idle(void *ctx)
 
     for (size_t i = 0; i < serve->count; i++)
         busy += server_busy(serve->servers[i]);
-    return busy == 0 && answers_idle(serve->app.answers);
+    return busy == 0 && answers_idle(serve->app.answers) && models_idle(serve->models);
 }
 
 static void interrupt(void *ctx)
@@ -112,6 +118,8 @@ static void stop(void *ctx)
     struct serve *serve = ctx;
 
     close_servers(serve);
+    models_close(serve->models);
+    serve->models = NULL;
     app_close(&serve->app);
 }
 

@@ -214,6 +214,20 @@ struct store_cached {
 enum result store_cache_get(struct store *store, const char *key, int64_t now_ms,
                             struct store_cached *out);
 
+/* ---- models that providers were found to have ---- */
+
+/* Take it upon oneself to ask `provider`, when nobody has since `stale_ms`. RESULT_NOT_FOUND: somebody has. */
+enum result store_models_claim(struct store *store, const char *provider, int64_t now_ms,
+                               int64_t stale_ms);
+
+/* What it said, names with line breaks between; NULL leaves the list as it was. It counts as asked at
+ * `checked_ms`. */
+enum result store_models_put(struct store *store, const char *provider, const char *models,
+                             int64_t checked_ms);
+
+/* The list (the caller frees), NULL when there is none. */
+char *store_models_get(struct store *store, const char *provider);
+
 /* ---- health ---- */
 
 /* Write and read back a row. RESULT_STORE_DOWN when that fails. *latency_us may be NULL. */

@@ -5,12 +5,15 @@
  */
 #include "fcgi/endpoints/choice.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/json.h"
 #include "common/base/text.h"
 #include "common/chat/turn.h"
+#include "common/config.h"
 #include "common/providers/provider.h"
+#include "common/store/store.h"
 #include "fcgi/app.h"
 
 static enum result unknown_provider(const struct providers *providers, struct fault *fault)
@@ -40,6 +43,20 @@ static enum result unknown_model(const struct provider *provider, struct fault *
     return RESULT_INVALID;
 }
 
+/* Did discovery find this model? */
+static bool was_found(const struct app *app, const struct provider *provider, const char *model)
+{
+    char *found = provider->discovers ? store_models_get(app->store, provider->name) : NULL;
+    const char *at = found;
+    char name[CAP_MODEL_NAME];
+    bool is_there = false;
+
+    while (found != NULL && !is_there && config_list_next(&at, name, sizeof name))
+        is_there = strcmp(name, model) == 0;
+    free(found);
+    return is_there;
+}
+
 enum result choice_make(const struct app *app, const struct turn_request *request,
                         struct choice *out, struct fault *fault)
 {
@@ -48,7 +65,7 @@ enum result choice_make(const struct app *app, const struct turn_request *reques
 
     if (provider == NULL)
         return unknown_provider(&app->providers, fault);
-    if (model != NULL && !provider_has_model(provider, model))
+    if (model != NULL && !provider_has_model(provider, model) && !was_found(app, provider, model))
         return unknown_model(provider, fault);
     if (request->image_count > 0 && !provider->sees_images)
         return fault_set(fault, RESULT_INVALID, "images_unsupported", "attachments",
@@ -60,9 +77,8 @@ enum result choice_make(const struct app *app, const struct turn_request *reques
 
 /* ---- the list ---- */
 
-/* `sees`: pictures are taken here, and it can see them. */
-static void put_model(struct buf *out, const struct provider *provider, const char *model,
-                      bool is_default, bool sees)
+static void put_model(struct buf *out, const struct app *app, const struct provider *provider,
+                      const char *model, bool is_default)
 {
     if (out->len > 0 && out->data[out->len - 1] == '}')
         buf_putc(out, ',');
@@ -71,8 +87,23 @@ static void put_model(struct buf *out, const struct provider *provider, const ch
     json_put_member(out, "name", model);
     json_put_member(out, "provider", provider->name);
     json_put_member_bool(out, "default", is_default);
-    json_put_member_bool(out, "vision", sees);
+    json_put_member_bool(out, "vision", provider->sees_images && app->config->max_image_bytes > 0);
     buf_putc(out, '}');
+}
+
+static void put_models(struct buf *out, const struct app *app, const struct provider *provider,
+                       bool is_default)
+{
+    char *found = provider->discovers ? store_models_get(app->store, provider->name) : NULL;
+    const char *at = found;
+    char name[CAP_MODEL_NAME];
+
+    for (size_t i = 0; i < provider->model_count; i++)
+        put_model(out, app, provider, provider->models[i], is_default && i == 0);
+    while (found != NULL && config_list_next(&at, name, sizeof name))
+        if (!provider_has_model(provider, name))
+            put_model(out, app, provider, name, false);
+    free(found);
 }
 
 void choice_put_models(const struct app *app, struct buf *out)
@@ -86,9 +117,7 @@ void choice_put_models(const struct app *app, struct buf *out)
 
         if (i > 0 && provider->ops == &provider_demo)
             continue;
-        for (size_t j = 0; j < provider->model_count; j++)
-            put_model(out, provider, provider->models[j], i == 0 && j == 0,
-                      provider->sees_images && app->config->max_image_bytes > 0);
+        put_models(out, app, provider, i == 0);
     }
     buf_puts(out, "],\"default\":{");
     json_put_member(out, "provider", first->name);

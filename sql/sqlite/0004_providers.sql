@@ -43,3 +43,10 @@ CREATE TABLE pictures (
 ) STRICT;
 
 CREATE INDEX pictures_message ON pictures (message_id);
+
+-- What a provider said when it was asked for its models.
+CREATE TABLE discovered_models (
+    provider   TEXT PRIMARY KEY,
+    models     TEXT NOT NULL DEFAULT '',   -- separated by line breaks
+    checked_ms INTEGER NOT NULL            -- when somebody last began to ask
+) STRICT, WITHOUT ROWID;
