@@ -13,8 +13,6 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
-#include "common/chat/window.h"
-#include "common/providers/outcomes.h"
 
 /* ---- registry ---- */
 
@@ -369,33 +367,6 @@ bool answer_grow(struct answer *answer, const char *text, size_t len)
     return true;
 }
 
-/* The provider's own figures, else our estimate, marked as such. */
-static void settle_usage(struct answer *answer)
-{
-    struct stream_usage *usage = &answer->usage;
-
-    if (usage->known)
-        return;
-    /* Who refuses a question does not charge for it. */
-    if (answer->text.len == 0 && (answer->http_status == 0 || answer->http_status >= 300))
-        return;
-    usage->prompt_tokens = answer->prompt_estimate;
-    usage->completion_tokens = window_estimate(buf_str(&answer->text), answer->text.len);
-    usage->total_tokens = usage->prompt_tokens + usage->completion_tokens;
-    usage->known = usage->estimated = true;
-}
-
-/* How the provider did, for the health page. What we ended ourselves says nothing about it. */
-static void note_outcome(const struct answer *answer)
-{
-    const char *name = answer->provider->name;
-
-    if (answer->status == TURN_COMPLETE)
-        outcomes_note(name, NULL, answer->finished_ms);
-    else if (answer->status == TURN_FAILED && answer->fault != NULL)
-        outcomes_note(name, answer->fault->code, answer->finished_ms);
-}
-
 void answer_end(struct answer *answer, enum turn_status status, enum finish_reason finish,
                 const struct fault *fault)
 {
@@ -407,38 +378,9 @@ void answer_end(struct answer *answer, enum turn_status status, enum finish_reas
     answer->finished_ms = clock_wall_ms();
     if (fault != NULL && (answer->fault = malloc(sizeof *fault)) != NULL)
         *answer->fault = *fault;
-    settle_usage(answer);
-    note_outcome(answer);
+    account_usage(answer);
     upstream_close(answer);
     persist_end(answer);
-}
-
-static void log_turn(const struct answer *answer, bool stored)
-{
-    int64_t now = clock_mono_ms();
-
-    log_write(
-        answer->fault != NULL || answer->finish == FINISH_FALLBACK ? LOG_WARN : LOG_INFO, "turn",
-        (struct log_field[]){
-            LOG_STR("request_id", answer->request_id),
-            LOG_STR("message_id", answer->message_id),
-            LOG_STR("provider", answer->provider->name),
-            LOG_STR("model", answer->model),
-            LOG_STR("status", turn_status_name(answer->status)),
-            LOG_STR("finish", finish_reason_name(answer->finish)),
-            LOG_INT("bytes", (int64_t)answer->text.len),
-            LOG_INT("prompt_tokens", answer->usage.prompt_tokens),
-            LOG_INT("completion_tokens", answer->usage.completion_tokens),
-            LOG_INT("first_delta_ms",
-                    answer->first_delta_ms == 0 ? -1 : answer->first_delta_ms - answer->started_ms),
-            LOG_INT("total_ms", now - answer->started_ms),
-            LOG_BOOL("stored", stored),
-            LOG_INT("attempts", answer->attempts),
-            LOG_BOOL("cached", answer->cached),
-            LOG_STR("code", answer->fault != NULL ? answer->fault->code : answer->failed_code),
-            LOG_STR("detail", answer->log_detail != NULL ? answer->log_detail : ""),
-            { 0 },
-        });
 }
 
 /* The first failure to store an end: the readers get what there is, and are told. */
@@ -486,7 +428,7 @@ void answer_committed(struct answer *answer, bool stored)
         end_unsaved(answer, now);
     answer->phase = ANSWER_ENDED;
     answer->answers->running--;
-    log_turn(answer, stored);
+    account_log(answer, stored);
     answer_notify(answer);
 }
 

@@ -299,8 +299,6 @@ void failover_give_up(struct answer *answer, const struct fault *fault)
 
 void failover_succeeded(struct answer *answer)
 {
-    if (is_offline(answer->provider))
-        return;
     if (breaker_success(answer->answers->options.breakers, slot_of(answer)))
         log_info("breaker_closed", LOG_STR("provider", answer->provider->name));
     answer->failover->probing = false;

@@ -42,7 +42,7 @@ static int64_t estimate_prompt(const struct answer_start *start)
         if (start->begun.images != NULL)
             tokens += (int64_t)start->begun.images[i].count * PICTURE_TOKENS;
     }
-    return tokens;
+    return tokens * window_family_percent(start->model) / 100;
 }
 
 void answer_start_call(const struct answer_start *start, const struct provider *provider,
@@ -91,6 +91,7 @@ enum result answer_start_prepare(struct answer_start *start, const struct config
     if (start->model == NULL || start->system == NULL ||
         (request->user_id != NULL && start->user_id == NULL))
         return fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
+    limits.max_tokens = limits.max_tokens * 100 / window_family_percent(model);
     limits.system_tokens = window_estimate(start->system, strlen(start->system));
     start->first_message = window_first(start->begun.history, start->begun.history_len, &limits);
     start->needs_eyes = start->begun.images != NULL && start->begun.history_len > 0 &&

@@ -113,6 +113,11 @@ void answer_followed_end(struct answer *answer, const char *error_code);
 /* Free an ended (or followed) answer that nobody reads any more; otherwise nothing. */
 void answer_release(struct answer *answer);
 
+/* ---- answers_account.c ---- */
+/* Fill in tokens that the provider did not tell. */
+void account_usage(struct answer *answer);
+void account_log(const struct answer *answer, bool stored);
+
 /* ---- answers_prepare.c ---- */
 /* The call that asks `provider` for what was begun. Borrows from `start`. */
 void answer_start_call(const struct answer_start *start, const struct provider *provider,

@@ -44,21 +44,22 @@ static bool put_first(struct chat_images *images, const char *mime, const char *
 {
     struct chat_image *grown =
         realloc((void *)images->list, (images->count + 1) * sizeof *images->list);
-    struct chat_image image = { .base64_len = len };
+    char *mime_copy, *base64_copy;
 
     if (grown == NULL)
         return false;
     images->list = grown;
-    image.mime = strdup(mime);
-    image.base64 = copy(base64, len);
-    if (image.mime == NULL || image.base64 == NULL) {
-        free((void *)image.mime);
-        free((void *)image.base64);
+    mime_copy = strdup(mime);
+    base64_copy = copy(base64, len);
+    if (mime_copy == NULL || base64_copy == NULL) {
+        free(mime_copy);
+        free(base64_copy);
         return false;
     }
     memmove(grown + 1, grown, images->count * sizeof *grown);
-    grown[0] = image;
+    grown[0] = (struct chat_image){ mime_copy, base64_copy, len };
     images->count++;
+    /* cppcheck-suppress memleak ; the copies live on in the list, as const */
     return true;
 }
 
