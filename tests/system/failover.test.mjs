@@ -256,11 +256,16 @@ describe('the breaker', () => {
         assert.ok(Number(reply.headers['retry-after']) >= 1);
       }
       assert.equal(mock.requests.length, asked, 'the provider was left alone');
+      const [seen] = (await parley.get('/api/health/detailed')).json.providers;
+      assert.deepEqual([seen.name, seen.breaker, seen.failures, seen.last_error.code], ['openai', 'open', 3, 'provider_error']);
       const again = async () => (await parley.post('/api/chat', { message: 'probe mock:' })).status === 200;
       const until = Date.now() + 5000;
       while (!(await again())) assert.ok(Date.now() < until, 'it never closed');
       await parley.waitLog('breaker_closed');
       assert.equal(mock.requests.length, asked + 1, 'one probe only');
+      const [back] = (await parley.get('/api/health/detailed')).json.providers;
+      assert.deepEqual([back.breaker, back.failures, back.retry_in_ms], ['closed', 0, 0]);
+      assert.ok(Date.parse(back.last_success) > 0);
     } finally {
       await parley.stop();
       await mock.stop();
