@@ -13,8 +13,6 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
-#include "common/chat/window.h"
-#include "common/providers/outcomes.h"
 
 /* ---- registry ---- */
 
@@ -86,7 +84,9 @@ static void answer_free(struct answer *answer)
     if (answer->start != NULL)
         answer_start_free(answer->start);
     free(answer->start);
+    failover_free(answer);
     buf_free(&answer->text);
+    buf_free(&answer->reasoning);
     buf_free(&answer->error_body);
     free(answer->user_id);
     free(answer->model);
@@ -228,6 +228,7 @@ static struct answer *answer_new(struct answers *answers, const char *message_id
     text_copy(answer->message_id, sizeof answer->message_id, message_id);
     text_copy(answer->conversation_id, sizeof answer->conversation_id, conversation_id);
     buf_init(&answer->text, CAP_ANSWER);
+    buf_init(&answer->reasoning, ANSWERS_THOUGHTS);
     buf_init(&answer->error_body, CAP_UPSTREAM_ERROR);
     answer->started_ms = answer->lease_renewed_ms = clock_mono_ms();
     return answer;
@@ -249,15 +250,33 @@ static void take_readers(struct answer *answer)
     }
 }
 
+/* The answer was given before: it costs no tokens and no waiting. */
+static void give_cached(struct answer *answer, const struct store_cached *cached)
+{
+    char *model = strdup(cached->model);
+
+    if (model != NULL) {
+        free(answer->model);
+        answer->model = model;
+    }
+    answer->cached = true;
+    answer->cache_key[0] = '\0';
+    answer->usage = (struct stream_usage){ .known = true };
+    answer_grow(answer, cached->text, cached->text_len);
+    answer_end(answer, TURN_COMPLETE, FINISH_STOP, NULL);
+}
+
 struct answer *answers_start(struct answers *answers, struct answer_start *start)
 {
     struct answer *answer =
         answer_new(answers, start->begun.message_id, start->begun.conversation_id);
     struct answer_start *kept = malloc(sizeof *kept);
+    char *model = strdup(start->model);
 
-    if (answer == NULL || kept == NULL) {
+    if (answer == NULL || kept == NULL || model == NULL) {
         free(answer);
         free(kept);
+        free(model);
         answer_start_free(start);
         return NULL;
     }
@@ -267,17 +286,24 @@ struct answer *answers_start(struct answers *answers, struct answer_start *start
     answer->provider = kept->provider;
     answer->row = kept->begun.message_row;
     answer->prompt_estimate = kept->prompt_estimate;
-    answer->model = kept->model;
+    answer->model = model; /* start keeps its own: a failover asks for it again */
     answer->user_id = kept->user_id;
-    kept->model = kept->user_id = NULL;
+    kept->user_id = NULL;
     text_copy(answer->request_id, sizeof answer->request_id, kept->request_id);
     answer->alone_since_ms = answer->started_ms;
     answer->unattended = kept->unattended;
+    answer->wants_reasoning = kept->wants_reasoning;
     answers->running++;
     take_readers(answer);
     registry_add(answer);
     ensure_ticking(answers);
-    upstream_begin(answer);
+    text_copy(answer->cache_key, sizeof answer->cache_key, kept->cache_key);
+    answer->notifying = true; /* it may end right here, but the caller must still get it */
+    if (kept->cached.text != NULL)
+        give_cached(answer, &kept->cached);
+    else
+        failover_begin(answer);
+    answer->notifying = false;
     return answer;
 }
 
@@ -341,30 +367,6 @@ bool answer_grow(struct answer *answer, const char *text, size_t len)
     return true;
 }
 
-/* The provider's own figures, else our estimate, marked as such. */
-static void settle_usage(struct answer *answer)
-{
-    struct stream_usage *usage = &answer->usage;
-
-    if (usage->known)
-        return;
-    usage->prompt_tokens = answer->prompt_estimate;
-    usage->completion_tokens = window_estimate(buf_str(&answer->text), answer->text.len);
-    usage->total_tokens = usage->prompt_tokens + usage->completion_tokens;
-    usage->known = usage->estimated = true;
-}
-
-/* How the provider did, for the health page. What we ended ourselves says nothing about it. */
-static void note_outcome(const struct answer *answer)
-{
-    const char *name = answer->provider->name;
-
-    if (answer->status == TURN_COMPLETE)
-        outcomes_note(name, NULL, answer->finished_ms);
-    else if (answer->status == TURN_FAILED && answer->fault != NULL)
-        outcomes_note(name, answer->fault->code, answer->finished_ms);
-}
-
 void answer_end(struct answer *answer, enum turn_status status, enum finish_reason finish,
                 const struct fault *fault)
 {
@@ -376,36 +378,9 @@ void answer_end(struct answer *answer, enum turn_status status, enum finish_reas
     answer->finished_ms = clock_wall_ms();
     if (fault != NULL && (answer->fault = malloc(sizeof *fault)) != NULL)
         *answer->fault = *fault;
-    settle_usage(answer);
-    note_outcome(answer);
+    account_usage(answer);
     upstream_close(answer);
     persist_end(answer);
-}
-
-static void log_turn(const struct answer *answer, bool stored)
-{
-    int64_t now = clock_mono_ms();
-
-    log_write(
-        answer->fault != NULL ? LOG_WARN : LOG_INFO, "turn",
-        (struct log_field[]){
-            LOG_STR("request_id", answer->request_id),
-            LOG_STR("message_id", answer->message_id),
-            LOG_STR("provider", answer->provider->name),
-            LOG_STR("model", answer->model),
-            LOG_STR("status", turn_status_name(answer->status)),
-            LOG_STR("finish", finish_reason_name(answer->finish)),
-            LOG_INT("bytes", (int64_t)answer->text.len),
-            LOG_INT("prompt_tokens", answer->usage.prompt_tokens),
-            LOG_INT("completion_tokens", answer->usage.completion_tokens),
-            LOG_INT("first_delta_ms",
-                    answer->first_delta_ms == 0 ? -1 : answer->first_delta_ms - answer->started_ms),
-            LOG_INT("total_ms", now - answer->started_ms),
-            LOG_BOOL("stored", stored),
-            LOG_STR("code", answer->fault != NULL ? answer->fault->code : ""),
-            LOG_STR("detail", answer->log_detail != NULL ? answer->log_detail : ""),
-            { 0 },
-        });
 }
 
 /* The first failure to store an end: the readers get what there is, and are told. */
@@ -453,7 +428,7 @@ void answer_committed(struct answer *answer, bool stored)
         end_unsaved(answer, now);
     answer->phase = ANSWER_ENDED;
     answer->answers->running--;
-    log_turn(answer, stored);
+    account_log(answer, stored);
     answer_notify(answer);
 }
 
@@ -537,6 +512,11 @@ const struct buf *answer_text(const struct answer *answer)
     return &answer->text;
 }
 
+const struct buf *answer_reasoning(const struct answer *answer)
+{
+    return &answer->reasoning;
+}
+
 bool answer_ended(const struct answer *answer)
 {
     return answer->phase == ANSWER_ENDED;
@@ -561,5 +541,6 @@ void answer_reply(const struct answer *answer, struct turn_reply *reply)
         .usage = &answer->usage,
         .fault = answer_fault(answer),
         .finished_ms = answer->finished_ms,
+        .cached = answer->cached,
     };
 }

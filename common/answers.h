@@ -19,6 +19,9 @@
 #include "common/providers/provider.h"
 #include "common/store/store.h"
 
+#define CAP_CACHE_KEY 65 /* a hash in hexadecimal, NUL included */
+
+struct breakers;
 struct config;
 struct relay;
 struct uv_loop_s;
@@ -30,7 +33,8 @@ struct answers_options {
     const struct providers *providers;
     struct store *store;
     struct relay *relay;
-    const char *writer; /* id of this worker */
+    struct breakers *breakers; /* NULL = none */
+    const char *writer;        /* id of this worker */
 };
 
 enum result answers_open(struct uv_loop_s *loop, const struct answers_options *options,
@@ -54,13 +58,25 @@ struct answer_start {
     char *model;   /* owned */
     char *user_id; /* owned, or NULL */
     char request_id[CAP_ID];
+    bool wants_reasoning;            /* somebody asked for the model's thoughts */
+    bool needs_eyes;                 /* the question has pictures */
     bool unattended;                 /* nobody reads it now: it goes on all the same */
     struct store_turn_begun begun;   /* owned */
     char *system;                    /* owned: the prompt with the visitor's data */
     size_t first_message;            /* of begun.history that goes to the model */
     int64_t prompt_estimate;         /* tokens */
     struct provider_request encoded; /* owned */
+    char cache_key[CAP_CACHE_KEY];   /* the answer may be kept under it; "" = may not */
+    struct store_cached cached;      /* owned: the answer is known already; text NULL = it is not */
 };
+
+/*
+ * Any thread but the loop, after answer_start_prepare. When RESPONSE_CACHE_TTL is on and this is a first
+ * question: its key, and the answer that was kept under it. True when there is one: the provider will not be
+ * asked.
+ */
+bool answer_start_recall(struct answer_start *start, const struct config *config,
+                         struct store *store);
 
 /*
  * Any thread. Fill `start` for a turn that has begun: what of the history fits, the system prompt, the
@@ -112,6 +128,9 @@ void answer_detach(struct answer_reader *reader);
 
 /* The text so far. Only grows; the pointer is valid until the loop turns. */
 const struct buf *answer_text(const struct answer *answer);
+
+/* The model's thoughts so far, if they were asked for; like answer_text. */
+const struct buf *answer_reasoning(const struct answer *answer);
 
 /* True once the end is in the store (or could not be put there, which the fault then says). */
 bool answer_ended(const struct answer *answer);

@@ -131,10 +131,12 @@ struct end_job {
     enum result result;
 };
 
-/* An answer that failed before its first word, with no figures from the provider, cost nothing, unless the
- * provider was only too slow to be waited for. */
+/* What came from the cache or from FALLBACK_MESSAGE cost nothing; nor did an answer that failed before its
+ * first word, with no figures from the provider, unless that was only too slow to be waited for. */
 static bool is_unspent(const struct answer *answer)
 {
+    if (answer->cached || answer->finish == FINISH_FALLBACK)
+        return true;
     return answer->fault != NULL && answer->text.len == 0 && answer->usage.estimated &&
            answer->status == TURN_FAILED && answer->fault->result != RESULT_UPSTREAM_SLOW;
 }
@@ -157,6 +159,13 @@ static void end_run(uv_work_t *work)
         .unspent = is_unspent(answer),
         .error_code =
             answer->fault != NULL && answer->status != TURN_COMPLETE ? answer->fault->code : "",
+        .cost_nano = provider_cost_nano(answer->provider, &answer->usage),
+        .from_cache = answer->cached,
+        .cache_key = answer->status == TURN_COMPLETE && answer->finish == FINISH_STOP
+                         ? answer->cache_key
+                         : NULL,
+        .cache_until_ms =
+            answer->finished_ms + answer->answers->options.config->response_cache_s * 1000,
         .now_ms = answer->finished_ms,
     };
 

@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/answers.h"
+#include "common/answers_private.h"
 #include "common/base/text.h"
 #include "common/chat/window.h"
-#include "common/config.h"
 
 #define CAP_SYSTEM (256 * 1024) /* the system prompt with everything that is added to it */
+
+#define PICTURE_TOKENS 1000 /* about what makers charge for one of the size that a page sends */
 
 /* user_context is data about the visitor, never instructions: it goes in as JSON, whose strings cannot
  * close their quotes, under a heading that says so. */
@@ -36,21 +37,33 @@ static int64_t estimate_prompt(const struct answer_start *start)
 {
     int64_t tokens = window_estimate(start->system, strlen(start->system));
 
-    for (size_t i = start->first_message; i < start->begun.history_len; i++)
+    for (size_t i = start->first_message; i < start->begun.history_len; i++) {
         tokens += window_estimate(start->begun.history[i].content, start->begun.history[i].len);
-    return tokens;
+        if (start->begun.images != NULL)
+            tokens += (int64_t)start->begun.images[i].count * PICTURE_TOKENS;
+    }
+    return tokens * window_family_percent(start->model) / 100;
 }
 
-static enum result encode(struct answer_start *start, struct fault *fault)
+void answer_start_call(const struct answer_start *start, const struct provider *provider,
+                       const char *model, struct provider_call *out)
 {
-    struct provider_call call = {
-        .provider = start->provider,
-        .model = start->model,
+    *out = (struct provider_call){
+        .provider = provider,
+        .model = model,
         .system = start->system,
         .messages = start->begun.history + start->first_message,
         .message_count = start->begun.history_len - start->first_message,
     };
+    if (start->begun.images != NULL && provider->sees_images)
+        out->images = start->begun.images + start->first_message;
+}
 
+static enum result encode(struct answer_start *start, struct fault *fault)
+{
+    struct provider_call call;
+
+    answer_start_call(start, start->provider, start->model, &call);
     if (start->provider->ops->encode == NULL) /* offline: reads the call itself */
         return RESULT_OK;
     return start->provider->ops->encode(&call, &start->encoded, fault);
@@ -78,8 +91,11 @@ enum result answer_start_prepare(struct answer_start *start, const struct config
     if (start->model == NULL || start->system == NULL ||
         (request->user_id != NULL && start->user_id == NULL))
         return fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
+    limits.max_tokens = limits.max_tokens * 100 / window_family_percent(model);
     limits.system_tokens = window_estimate(start->system, strlen(start->system));
     start->first_message = window_first(start->begun.history, start->begun.history_len, &limits);
+    start->needs_eyes = start->begun.images != NULL && start->begun.history_len > 0 &&
+                        start->begun.images[start->begun.history_len - 1].count > 0;
     start->prompt_estimate = estimate_prompt(start);
     return encode(start, fault);
 }
@@ -89,6 +105,8 @@ void answer_start_free(struct answer_start *start)
     free(start->model);
     free(start->user_id);
     free(start->system);
+    free(start->cached.text);
+    start->cached.text = NULL;
     provider_request_free(&start->encoded);
     store_turn_begun_free(&start->begun);
     start->model = start->user_id = start->system = NULL;

@@ -1,6 +1,7 @@
 /*
  * answers_private: what the answers*.c files share. answers.c keeps the registry, the readers and the
- * life of an answer; answers_upstream.c asks the provider; answers_persist.c brings text and ends to the
+ * life of an answer; answers_upstream.c asks a provider; answers_failover.c decides who is asked, again
+ * or next; answers_persist.c brings text and ends to the
  * store and follows other workers' answers; answers_prepare.c is the request thread's part.
  */
 #ifndef PARLEY_ANSWERS_PRIVATE_H
@@ -21,7 +22,8 @@
 #define ANSWERS_RETRY_MS   2000 /* an end that could not be stored is tried again this often ... */
 #define ANSWERS_GIVE_UP_MS 120000 /* ... and given up after this long */
 #define ANSWERS_STOPS_MAX  64     /* stop marks taken per look; the rest is taken by the next */
-#define ANSWERS_BUCKETS    1024   /* of the table of message ids */
+#define ANSWERS_THOUGHTS   (1024 * 1024) /* bytes of thoughts that are passed on; more is dropped */
+#define ANSWERS_BUCKETS    1024          /* of the table of message ids */
 
 enum answer_phase {
     ANSWER_RUNNING,  /* this worker writes it */
@@ -41,20 +43,27 @@ struct answer {
     char *user_id;
     int64_t row;
 
-    const struct provider *provider;
-    char *model;                /* asked for, then the one that answers */
-    struct answer_start *start; /* what failover would need; freed at the first delta */
+    const struct provider *provider; /* that is asked now; start->provider is the chosen one */
+    char *model;                     /* asked for, then the one that answers */
+    struct answer_start *start;      /* what failover needs; freed at the first delta */
+    struct failover *failover;       /* of answers_failover.c */
     struct relay_call *call;
     struct provider_stream *stream;
-    uv_timer_t *pace;             /* offline providers only */
+    uv_timer_t *pace;             /* of an offline provider; or the pause before a retry */
     struct buf error_body;        /* of an HTTP error reply */
     int http_status;              /* of the provider's reply, 0 = none yet */
     bool provider_ended;          /* finish is set and nothing more will come */
     bool overflow;                /* the answer hit CAP_ANSWER */
     struct fault *provider_fault; /* the provider's decoder gave up */
     char *log_detail;             /* what the provider or curl said, for the log */
+    char failed_code[40];         /* why the last attempt failed, also when a later one did not */
+    unsigned attempts;
+    bool cached;                   /* given from the cache, nobody was asked */
+    char cache_key[CAP_CACHE_KEY]; /* to be kept under it when it ends well; "" = not */
 
     struct buf text;
+    struct buf reasoning; /* never stored */
+    bool wants_reasoning;
     size_t stored_len;        /* of text that a checkpoint has written */
     int64_t lease_renewed_ms; /* monotonic */
     int64_t prompt_estimate;
@@ -104,8 +113,41 @@ void answer_followed_end(struct answer *answer, const char *error_code);
 /* Free an ended (or followed) answer that nobody reads any more; otherwise nothing. */
 void answer_release(struct answer *answer);
 
+/* ---- answers_account.c ---- */
+/* Fill in tokens that the provider did not tell. */
+void account_usage(struct answer *answer);
+void account_log(const struct answer *answer, bool stored);
+
+/* ---- answers_prepare.c ---- */
+/* The call that asks `provider` for what was begun. Borrows from `start`. */
+void answer_start_call(const struct answer_start *start, const struct provider *provider,
+                       const char *model, struct provider_call *out);
+
+/* ---- answers_failover.c ---- */
+
+/* Why an attempt gave no answer. */
+struct attempt_failure {
+    struct provider_failure failure; /* retryable: asking again, here or elsewhere, may help */
+    bool not_here;                   /* ... but not here */
+    bool ill;                        /* says something about the provider's health */
+};
+
+/* Ask the chosen provider, or who stands in for it. */
+void failover_begin(struct answer *answer);
+/* The attempt failed: ask again, ask another, or end the answer. */
+void failover_failed(struct answer *answer, const struct attempt_failure *failure);
+/* The provider answers: there is text, or a proper end. May be repeated. */
+void failover_succeeded(struct answer *answer);
+/* The attempt is over without a verdict, perhaps. */
+void failover_release(struct answer *answer);
+void failover_free(struct answer *answer);
+/* End an answer that failed: with FALLBACK_MESSAGE where nothing was said yet. */
+void failover_give_up(struct answer *answer, const struct fault *fault);
+
 /* ---- answers_upstream.c ---- */
-void upstream_begin(struct answer *answer);
+/* Ask answer->provider once for answer->model; start->encoded holds the request. At most
+ * `total_timeout_ms`. */
+void upstream_begin(struct answer *answer, int64_t total_timeout_ms);
 /* Close everything towards the provider. Not from inside the provider's decoder. */
 void upstream_close(struct answer *answer);
 

@@ -17,18 +17,26 @@ static void set_detail(struct answer *answer, const char *detail)
     answer->log_detail = strdup(detail);
 }
 
-static void fail(struct answer *answer, const struct fault *fault)
-{
-    answer_end(answer, TURN_FAILED, FINISH_ERROR, fault);
-}
-
+/* Our own fault: no other try would help. */
 static void fail_memory(struct answer *answer)
 {
     struct fault fault;
 
     fault_set(&fault, RESULT_INTERNAL, "internal_error", NULL,
               "Something went wrong on our side. Please try again.");
-    fail(answer, &fault);
+    answer_end(answer, TURN_FAILED, FINISH_ERROR, &fault);
+}
+
+/* The decoder gave up: an error frame, garbage, or the end before the end. */
+static void fail_stream(struct answer *answer)
+{
+    struct attempt_failure failure = { .failure = { .retry_after_ms = -1 } };
+
+    failure.failure.fault = *answer->provider_fault;
+    failure.failure.retryable = provider_fault_retryable(answer->provider_fault);
+    failure.ill = failure.failure.retryable &&
+                  strcmp(answer->provider_fault->code, "provider_rate_limited") != 0;
+    failover_failed(answer, &failure);
 }
 
 /* ---- events from the decoder ---- */
@@ -44,6 +52,8 @@ static void on_event(void *ctx, const struct stream_event *event)
             answer->overflow = true;
         break;
     case STREAM_REASONING:
+        if (answer->wants_reasoning)
+            buf_put(&answer->reasoning, event->text, event->text_len);
         break;
     case STREAM_USAGE:
         answer->usage = *event->usage;
@@ -73,6 +83,7 @@ static void settle_events(struct answer *answer)
     if (answer->phase != ANSWER_RUNNING)
         return;
     if (answer->text.len > 0 && answer->start != NULL) {
+        failover_succeeded(answer);
         answer_start_free(answer->start);
         free(answer->start);
         answer->start = NULL;
@@ -80,8 +91,9 @@ static void settle_events(struct answer *answer)
     if (answer->overflow) {
         answer_end(answer, TURN_COMPLETE, FINISH_LENGTH, NULL);
     } else if (answer->provider_ended && answer->provider_fault != NULL) {
-        fail(answer, answer->provider_fault);
+        fail_stream(answer);
     } else if (answer->provider_ended) {
+        failover_succeeded(answer);
         if (answer->call != NULL)
             relay_drain(answer->call);
         answer->call = NULL;
@@ -94,15 +106,9 @@ static void settle_events(struct answer *answer)
 
 static void open_decoder(struct answer *answer)
 {
-    const struct answer_start *start = answer->start;
-    struct provider_call call = {
-        .provider = answer->provider,
-        .model = answer->model,
-        .system = start->system,
-        .messages = start->begun.history + start->first_message,
-        .message_count = start->begun.history_len - start->first_message,
-    };
+    struct provider_call call;
 
+    answer_start_call(answer->start, answer->provider, answer->model, &call);
     answer->stream = answer->provider->ops->open(&call, on_event, answer);
 }
 
@@ -129,42 +135,62 @@ static void on_body(void *ctx, const char *bytes, size_t len)
     settle_events(answer);
 }
 
-/* What a transfer that ended without a whole reply means for the client. */
+/* What a transfer that ended without a whole reply means for the client, and whether another try may help:
+ * here, or only with another provider. */
 static const struct relay_failure {
     enum result result;
     const char *code;
     const char *text;
+    enum { NOWHERE, ELSEWHERE, ANYWHERE } again;
 } relay_failures[] = {
     [RELAY_UNREACHABLE] = { RESULT_UPSTREAM_DOWN, "provider_unreachable",
-                            "The model provider cannot be reached at the moment." },
+                            "The model provider cannot be reached at the moment.", ANYWHERE },
     [RELAY_TLS] = { RESULT_UPSTREAM_BAD, "provider_tls",
-                    "The connection to the model provider could not be secured." },
+                    "The connection to the model provider could not be secured.", ELSEWHERE },
+    [RELAY_TLS_HOST] = { RESULT_UPSTREAM_BAD, "provider_tls",
+                         "The model provider's certificate is for another host name, so the "
+                         "connection was refused.",
+                         ELSEWHERE },
+    [RELAY_TLS_CA] = { RESULT_UPSTREAM_BAD, "provider_tls",
+                       "The model provider's certificate is signed by an unknown authority, so the "
+                       "connection was refused.",
+                       ELSEWHERE },
+    [RELAY_TLS_EXPIRED] = { RESULT_UPSTREAM_BAD, "provider_tls",
+                            "The model provider's certificate is out of date, so the connection "
+                            "was "
+                            "refused.",
+                            ELSEWHERE },
     [RELAY_TIMEOUT_CONNECT] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
-                                "The model provider did not take the connection in time." },
+                                "The model provider did not take the connection in time.",
+                                ELSEWHERE },
     [RELAY_TIMEOUT_FIRST_BYTE] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
-                                   "The model provider did not begin to answer in time." },
+                                   "The model provider did not begin to answer in time.",
+                                   ELSEWHERE },
     [RELAY_TIMEOUT_IDLE] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
-                             "The model provider fell silent in the middle of its answer." },
+                             "The model provider fell silent in the middle of its answer.",
+                             ELSEWHERE },
     [RELAY_TIMEOUT_TOTAL] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
-                              "The model provider took too long for its answer." },
+                              "The model provider took too long for its answer.", NOWHERE },
     [RELAY_CUT] = { RESULT_UPSTREAM_BAD, "provider_stream_cut",
-                    "The model provider broke off its answer." },
+                    "The model provider broke off in the middle of its answer.", ANYWHERE },
     [RELAY_BAD_REPLY] = { RESULT_UPSTREAM_BAD, "provider_bad_response",
-                          "The model provider's answer could not be understood." },
+                          "The model provider's answer could not be understood.", ANYWHERE },
     [RELAY_FAILED] = { RESULT_UPSTREAM_BAD, "provider_error",
-                       "The model provider could not be asked." },
+                       "The model provider could not be asked.", ANYWHERE },
 };
 
 static void fail_transfer(struct answer *answer, enum relay_end end, const char *detail)
 {
-    const struct relay_failure *failure = &relay_failures[end];
-    struct fault fault;
+    const struct relay_failure *row = &relay_failures[end];
+    struct attempt_failure failure = { .not_here = row->again == ELSEWHERE, .ill = true };
 
-    fault_set(&fault, failure->result, failure->code, NULL, "%s", failure->text);
-    if (failure->result == RESULT_UPSTREAM_DOWN)
-        fault.retry_after_s = 5;
+    failure.failure.retryable = row->again != NOWHERE;
+    failure.failure.retry_after_ms = -1;
+    fault_set(&failure.failure.fault, row->result, row->code, NULL, "%s", row->text);
+    if (row->result == RESULT_UPSTREAM_DOWN)
+        failure.failure.fault.retry_after_s = 5;
     set_detail(answer, detail[0] != '\0' ? detail : relay_end_name(end));
-    fail(answer, &fault);
+    failover_failed(answer, &failure);
 }
 
 static const char *reply_header(void *ctx, const char *name)
@@ -174,13 +200,13 @@ static const char *reply_header(void *ctx, const char *name)
 
 static void fail_http(struct answer *answer, struct relay_call *call)
 {
-    struct provider_failure failure;
+    struct attempt_failure failure = { .ill = answer->http_status >= 500 };
 
-    memset(&failure, 0, sizeof failure);
     answer->provider->ops->explain(answer->http_status, reply_header, call,
-                                   buf_str(&answer->error_body), answer->error_body.len, &failure);
-    set_detail(answer, failure.detail);
-    fail(answer, &failure.fault);
+                                   buf_str(&answer->error_body), answer->error_body.len,
+                                   &failure.failure);
+    set_detail(answer, failure.failure.detail);
+    failover_failed(answer, &failure);
 }
 
 static void on_done(void *ctx, enum relay_end end, const char *detail)
@@ -203,7 +229,7 @@ static void on_done(void *ctx, enum relay_end end, const char *detail)
 
 static const struct relay_handler handler = { .head = on_head, .body = on_body, .done = on_done };
 
-static void begin_relay(struct answer *answer)
+static void begin_relay(struct answer *answer, int64_t total_timeout_ms)
 {
     const struct provider *provider = answer->provider;
     struct provider_request *encoded = &answer->start->encoded;
@@ -217,7 +243,7 @@ static void begin_relay(struct answer *answer)
         .connect_timeout_ms = provider->connect_timeout_ms,
         .first_byte_timeout_ms = provider->first_byte_timeout_ms,
         .idle_timeout_ms = provider->idle_timeout_ms,
-        .total_timeout_ms = provider->total_timeout_ms,
+        .total_timeout_ms = total_timeout_ms,
     };
 
     answer->call = relay_start(answer->answers->options.relay, &request, &handler, answer);
@@ -257,16 +283,17 @@ static void begin_offline(struct answer *answer)
     uv_timer_start(answer->pace, on_pace, 0, 0);
 }
 
-void upstream_begin(struct answer *answer)
+void upstream_begin(struct answer *answer, int64_t total_timeout_ms)
 {
     if (answer->provider->ops->next != NULL)
         begin_offline(answer);
     else
-        begin_relay(answer);
+        begin_relay(answer, total_timeout_ms);
 }
 
 void upstream_close(struct answer *answer)
 {
+    failover_release(answer);
     if (answer->call != NULL)
         relay_cancel(answer->call);
     answer->call = NULL;

@@ -11,9 +11,7 @@
 
 #include <string.h>
 
-/* The offset of a member, when the member has C type `ctype`. */
-#define OFFSET(member, ctype)                                                                      \
-    .field = _Generic(((struct config *)0)->member, ctype : offsetof(struct config, member))
+#define OFFSET(member, ctype) CONFIG_OFFSET(struct config, member, ctype)
 
 #define STRING(member)        .type = CONFIG_STRING, OFFSET(member, char *)
 #define SECRET(member)        .type = CONFIG_STRING, .secret = true, OFFSET(member, char *)
@@ -360,6 +358,77 @@ const struct config_option config_options[] = {
       INT(anthropic_max_tokens, 0, 1000000),
       .fallback = "0",
       .help = "Longest answer of Anthropic's models, in tokens; 0 = as OPENAI_MAX_TOKENS." },
+    { .name = "PROVIDERS",
+      .section = models,
+      STRING(providers),
+      .fallback = "",
+      .help =
+          "Names of further providers, separated by commas, such as mistral,ollama; their options "
+          "are those of the section on further providers." },
+    { .name = "PROVIDER_FAILOVER",
+      .section = models,
+      STRING(provider_failover),
+      .fallback = "",
+      .help =
+          "Names of providers, separated by commas: who answers, in this order, when the chosen "
+          "one cannot and has not said a word yet; empty = nobody." },
+    { .name = "RETRY_MAX",
+      .section = models,
+      INT(retry_max, 0, 10),
+      .fallback = "2",
+      .help = "How often a provider that may recover is asked again, after all of "
+              "PROVIDER_FAILOVER were asked once." },
+    { .name = "RETRY_MAX_WAIT_MS",
+      .section = models,
+      INT(retry_wait_ms, 0, HOUR_MS),
+      .fallback = "5000",
+      .help =
+          "Longest pause before a retry, in milliseconds; a provider whose Retry-After asks for "
+          "more is not waited for." },
+    { .name = "BREAKER_FAILURES",
+      .section = models,
+      INT(breaker_failures, 0, 1000),
+      .fallback = "8",
+      .help =
+          "Failures of a provider in a row, over all workers, after which it is left alone for a "
+          "while; 0 = never." },
+    { .name = "BREAKER_OPEN_MS",
+      .section = models,
+      INT(breaker_open_ms, 100, HOUR_MS),
+      .fallback = "10000",
+      .help = "How long a failing provider is left alone until one question tries it again, in "
+              "milliseconds." },
+    { .name = "DISCOVER_MODELS",
+      .section = models,
+      BOOL(discover_models),
+      .fallback = "false",
+      .help = "Ask the providers once an hour which models they have, and offer those too." },
+    { .name = "REASONING",
+      .section = models,
+      BOOL(reasoning),
+      .fallback = "false",
+      .help =
+          "true = a client that sends \"reasoning\":true also gets the model's thoughts, in frames "
+          "of their own." },
+    { .name = "FALLBACK_MESSAGE",
+      .section = models,
+      TEXT(fallback_message),
+      .fallback = "",
+      .help = "Text that visitors get instead of an error when no provider can answer; empty = the "
+              "error." },
+    { .name = "RESPONSE_CACHE_TTL",
+      .section = models,
+      INT(response_cache_s, 0, YEAR_S),
+      .fallback = "0",
+      .help =
+          "Seconds for which the answer to the first question of a conversation is given to the "
+          "same question again; 0 = off." },
+    { .name = "MAX_IMAGE_BYTES",
+      .section = models,
+      INT(max_image_bytes, 0, 20 * 1024 * 1024),
+      .fallback = "4194304",
+      .help = "Largest picture in a message, in bytes; 0 = no pictures. A request with pictures is "
+              "bounded by MAX_BODY_BYTES too, and is a third larger than they are." },
     { .name = "CONNECT_TIMEOUT_MS",
       .section = models,
       INT(connect_timeout_ms, 1, HOUR_MS),
@@ -385,6 +454,25 @@ const struct config_option config_options[] = {
       STRING(ca_file),
       .fallback = "",
       .help = "File with the certificate authorities to trust (PEM); empty = the system's." },
+    { .name = "HTTPS_PROXY",
+      .alias = "https_proxy",
+      .section = models,
+      URL(https_proxy),
+      .fallback = "",
+      .help =
+          "Proxy through which https addresses are reached; empty = none. Plain http addresses are "
+          "always asked directly." },
+    { .name = "NO_PROXY",
+      .alias = "no_proxy",
+      .section = models,
+      STRING(no_proxy),
+      .fallback = "",
+      .help = "Hosts that are asked without the proxy, separated by commas; * = all." },
+    { .name = "UPSTREAM_HTTP2",
+      .section = models,
+      BOOL(upstream_http2),
+      .fallback = "true",
+      .help = "Offer HTTP/2 to providers that are reached by https." },
 
     { .name = "DEMO_DELAY_MS",
       .section = demo,

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "common/base/caps.h"
 #include "common/base/result.h"
 
 struct config {
@@ -90,16 +91,57 @@ struct config {
     char *anthropic_api_base;
     char *anthropic_model;
     int64_t anthropic_max_tokens; /* 0 = openai_max_tokens */
+    char *providers;              /* names of further ones, a list */
+    char *provider_failover;      /* who answers when the chosen one cannot, a list */
+    int64_t retry_max;            /* tries beyond the first at each provider */
+    int64_t retry_wait_ms;        /* longest pause before a retry */
+    int64_t breaker_failures;     /* in a row, until a provider is left alone; 0 = never */
+    int64_t breaker_open_ms;
+    bool discover_models;
+    bool reasoning;           /* clients may ask for the model's thoughts */
+    char *fallback_message;   /* "" = upstream failures are errors */
+    int64_t response_cache_s; /* 0 = off */
+    int64_t max_image_bytes;  /* 0 = no pictures */
     int64_t connect_timeout_ms;
     int64_t first_byte_timeout_ms;
     int64_t idle_timeout_ms;
     int64_t answer_timeout_ms;
-    char *ca_file; /* "" = the system's */
+    char *ca_file;     /* "" = the system's */
+    char *https_proxy; /* "" = none */
+    char *no_proxy;    /* hosts that are asked directly, a list */
+    bool upstream_http2;
 
     /* demo provider */
     int64_t demo_delay_ms; /* between deltas */
 
+    /* openai, anthropic, then those of PROVIDERS */
+    struct config_provider *provider_list;
+    size_t provider_count;
+
     struct config_source *sources; /* private: where each value came from */
+};
+
+/*
+ * The options that every provider has, read as PROVIDER_<NAME>_KIND and so on, or with OPENAI_ and
+ * ANTHROPIC_ in front. Those that openai and anthropic have under a name of their own above are
+ * empty or 0 here for them.
+ */
+struct config_provider {
+    char name[CAP_PROVIDER_NAME]; /* lower case */
+    char *kind;                   /* openai | openai_responses | anthropic */
+    char *base;
+    char *api_key;
+    char *auth; /* auto | bearer | api-key | x-api-key | none */
+    char *model;
+    char *models;       /* a list; the default model is always one of them */
+    double temperature; /* -1 = not sent */
+    int64_t max_tokens; /* 0 = openai_max_tokens */
+    char *max_tokens_field;
+    bool images;                                    /* its models can see pictures */
+    double price_input, price_output, price_cached; /* per million tokens; cached -1 = as input */
+    int64_t connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms, answer_timeout_ms;
+
+    struct config_family *family; /* private: its rows of the table and their sources */
 };
 
 /*
@@ -115,6 +157,12 @@ void config_free(struct config *config);
  * docs.
  */
 bool config_is_set(const struct config *config, const char *name);
+
+/*
+ * The next word of a list whose words are separated by spaces, commas or line breaks, cut at size - 1
+ * bytes; false at the end. `list` starts at the option's value and is moved along.
+ */
+bool config_list_next(const char **list, char *word, size_t size);
 
 /*
  * For `parley check-config`: load and print every option, value or "(secret, set)", and origin to

@@ -40,26 +40,50 @@ static void print_origin(FILE *out, const struct config_option *option,
         fprintf(out, ", as %s", source->name);
 }
 
-static void print_option(FILE *out, size_t row, const struct config *config)
+static void print_option(FILE *out, const struct config_option *option, const void *target,
+                         const struct config_source *source)
 {
-    const struct config_option *option = &config_options[row];
     struct buf value;
     buf_init(&value, WORDS_CAP);
-    config_value_show(option, config, &value);
+    config_value_show(option, target, &value);
     fprintf(out, "%s=", option->name);
     print_line(out, buf_str(&value));
     fputs("  [", out);
-    print_origin(out, option, &config->sources[row]);
+    print_origin(out, option, source);
     fputs("]\n", out);
     buf_free(&value);
 }
 
-static void print_wrong(FILE *out, size_t row, const struct config *config,
-                        const struct fault *fault)
+/* Read one option and print it, or what is wrong with it. Returns how many are wrong. */
+static size_t check_option(FILE *out, const struct config_option *option,
+                           const struct config_env *env, void *target, struct config_source *source)
 {
-    fprintf(out, "ERROR: %s  [", fault->text);
-    print_origin(out, &config_options[row], &config->sources[row]);
+    struct fault fault;
+    if (config_option_load(option, env, target, source, &fault) == RESULT_OK) {
+        print_option(out, option, target, source);
+        return 0;
+    }
+    fprintf(out, "ERROR: %s  [", fault.text);
+    print_origin(out, option, source);
     fputs("]\n", out);
+    return 1;
+}
+
+static size_t check_families(FILE *out, const struct config_env *env, struct config *config)
+{
+    struct fault fault;
+    size_t wrong = 0;
+    if (config_families_make(config, &fault) != RESULT_OK) {
+        fprintf(out, "ERROR: %s\n", fault.text);
+        return 1;
+    }
+    for (size_t i = 0; i < config->provider_count; i++) {
+        struct config_provider *provider = &config->provider_list[i];
+        struct config_family *family = provider->family;
+        for (size_t row = 0; row < family->count; row++)
+            wrong += check_option(out, &family->options[row], env, provider, &family->sources[row]);
+    }
+    return wrong;
 }
 
 static size_t smallest(size_t a, size_t b, size_t c)
@@ -107,16 +131,18 @@ static const char *nearest_name(const char *name)
     return nearest;
 }
 
-static void warn_unknown(FILE *out, const struct config_env *env)
+static void warn_unknown(FILE *out, const struct config_env *env, const struct config *config)
 {
     for (size_t i = 0; i < env->count; i++) {
         const char *name = env->entries[i].name;
-        if (config_option_find(name))
+        if (config_option_find(name) || config_families_have(config, name))
             continue;
         const char *near = nearest_name(name);
         fprintf(out, "warning: .env line %d: %s is no option of Parley", env->entries[i].line,
                 name);
-        if (near)
+        if (text_starts_with(name, "PROVIDER_"))
+            fputs("; is its provider in PROVIDERS?", out);
+        else if (near)
             fprintf(out, "; did you mean %s?", near);
         fputc('\n', out);
     }
@@ -139,15 +165,10 @@ int config_check(const char *program, FILE *out)
     }
 
     fprintf(out, "# .env: %s\n", env.path ? env.path : "none found");
-    for (size_t row = 0; row < config_option_count; row++) {
-        if (config_option_load(row, &env, &config, &fault) == RESULT_OK) {
-            print_option(out, row, &config);
-        } else {
-            print_wrong(out, row, &config, &fault);
-            wrong++;
-        }
-    }
-    warn_unknown(out, &env);
+    for (size_t row = 0; row < config_option_count; row++)
+        wrong += check_option(out, &config_options[row], &env, &config, &config.sources[row]);
+    wrong += check_families(out, &env, &config);
+    warn_unknown(out, &env, &config);
     if (wrong > 0)
         fprintf(out, "%zu wrong value%s.\n", wrong, wrong == 1 ? "" : "s");
     config_free(&config);

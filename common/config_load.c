@@ -36,18 +36,16 @@ static const char *from_file(const struct config_option *option, const struct co
     return NULL;
 }
 
-enum result config_option_load(size_t row, const struct config_env *env, struct config *config,
-                               struct fault *fault)
+enum result config_option_load(const struct config_option *option, const struct config_env *env,
+                               void *target, struct config_source *source, struct fault *fault)
 {
-    const struct config_option *option = &config_options[row];
-    struct config_source source = { CONFIG_FROM_DEFAULT, 0, option->name };
-    const char *value = from_environment(option, &source);
+    *source = (struct config_source){ CONFIG_FROM_DEFAULT, 0, option->name };
+    const char *value = from_environment(option, source);
     if (!value)
-        value = from_file(option, env, &source);
+        value = from_file(option, env, source);
     if (!value)
         value = option->fallback;
-    config->sources[row] = source;
-    return config_value_read(option, value, config, fault);
+    return config_value_read(option, value, target, fault);
 }
 
 bool config_init(struct config *config)
@@ -55,6 +53,20 @@ bool config_init(struct config *config)
     *config = (struct config){ 0 };
     config->sources = calloc(config_option_count, sizeof *config->sources);
     return config->sources != NULL;
+}
+
+static enum result load_families(const struct config_env *env, struct config *config,
+                                 struct fault *fault)
+{
+    enum result result = config_families_make(config, fault);
+    for (size_t i = 0; i < config->provider_count; i++) {
+        struct config_provider *provider = &config->provider_list[i];
+        struct config_family *family = provider->family;
+        for (size_t row = 0; result == RESULT_OK && row < family->count; row++)
+            result = config_option_load(&family->options[row], env, provider, &family->sources[row],
+                                        fault);
+    }
+    return result;
 }
 
 enum result config_load(struct config *config, const char *program, struct fault *fault)
@@ -67,7 +79,10 @@ enum result config_load(struct config *config, const char *program, struct fault
         result = fault_set(fault, RESULT_INTERNAL, "out_of_memory", NULL, "Out of memory.");
 
     for (size_t row = 0; result == RESULT_OK && row < config_option_count; row++)
-        result = config_option_load(row, &env, config, fault);
+        result =
+            config_option_load(&config_options[row], &env, config, &config->sources[row], fault);
+    if (result == RESULT_OK)
+        result = load_families(&env, config, fault);
     if (result != RESULT_OK)
         config_free(config);
     config_env_free(&env);
@@ -81,6 +96,7 @@ void config_free(struct config *config)
         if (config_value_is_string(option))
             free(*(char **)((char *)config + option->field));
     }
+    config_families_free(config);
     free(config->sources);
     *config = (struct config){ 0 };
 }

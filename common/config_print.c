@@ -61,7 +61,7 @@ static void print_default(FILE *out, const struct config_option *option)
 
 static void print_markdown_option(FILE *out, const struct config_option *option)
 {
-    fprintf(out, "\n### %s\n\n%s\n\n", option->name, option->help);
+    fprintf(out, "\n%s\n\n", option->help);
     fputs("- Default: ", out);
     print_default(out, option);
     fputs("\n- Allowed: ", out);
@@ -73,13 +73,48 @@ static void print_markdown_option(FILE *out, const struct config_option *option)
         fputs("- Secret: never printed, never logged\n", out);
 }
 
+static const char markdown_providers[] =
+    "\n## Every provider\n"
+    "\n"
+    "Each name in `PROVIDERS` is a further provider, and these are its options, with the name in "
+    "the\n"
+    "middle: `PROVIDERS=mistral` brings `PROVIDER_MISTRAL_BASE` and so on. Those that also say "
+    "OPENAI and\n"
+    "ANTHROPIC are there for the built-in two under that name. A further provider needs a base URL "
+    "or a\n"
+    "key, and a model.\n"
+    "\n"
+    "```\n"
+    "PROVIDERS=mistral,ollama\n"
+    "PROVIDER_MISTRAL_BASE=https://api.mistral.ai/v1\n"
+    "PROVIDER_MISTRAL_API_KEY='...'\n"
+    "PROVIDER_MISTRAL_MODELS=mistral-small-latest,mistral-large-latest\n"
+    "PROVIDER_OLLAMA_BASE=http://127.0.0.1:11434/v1\n"
+    "PROVIDER_OLLAMA_MODEL=llama3.2\n"
+    "PROVIDER_FAILOVER=mistral,ollama\n"
+    "```\n";
+
+static void print_family_name(FILE *out, const struct config_option *option)
+{
+    fprintf(out, "\n### PROVIDER_NAME_%s", option->name);
+    if (!option->further)
+        fprintf(out, ", OPENAI_%s, ANTHROPIC_%s", option->name, option->name);
+    fputc('\n', out);
+}
+
 void config_print_markdown(FILE *out)
 {
     fputs(markdown_head, out);
     for (size_t row = 0; row < config_option_count; row++) {
         if (begins_section(row))
             fprintf(out, "\n## %s\n", config_options[row].section);
+        fprintf(out, "\n### %s\n", config_options[row].name);
         print_markdown_option(out, &config_options[row]);
+    }
+    fputs(markdown_providers, out);
+    for (size_t row = 0; row < config_family_option_count; row++) {
+        print_family_name(out, &config_family_options[row]);
+        print_markdown_option(out, &config_family_options[row]);
     }
 }
 
@@ -111,6 +146,15 @@ static void print_env_value(FILE *out, const char *value)
     fputc('"', out);
 }
 
+static void print_example_option(FILE *out, const struct config_option *option, const char *before)
+{
+    fprintf(out, "\n# %s Allowed: ", option->help);
+    print_allowed(out, option);
+    fprintf(out, ".\n#%s%s=", before, option->name);
+    print_env_value(out, option->fallback);
+    fputc('\n', out);
+}
+
 void config_print_env_example(FILE *out)
 {
     fputs(example_head, out);
@@ -118,10 +162,9 @@ void config_print_env_example(FILE *out)
         const struct config_option *option = &config_options[row];
         if (begins_section(row))
             fprintf(out, "\n# %s\n", option->section);
-        fprintf(out, "\n# %s Allowed: ", option->help);
-        print_allowed(out, option);
-        fprintf(out, ".\n#%s=", option->name);
-        print_env_value(out, option->fallback);
-        fputc('\n', out);
+        print_example_option(out, option, "");
     }
+    fputs("\n# Every provider of PROVIDERS, here one with the name NAME\n", out);
+    for (size_t row = 0; row < config_family_option_count; row++)
+        print_example_option(out, &config_family_options[row], "PROVIDER_NAME_");
 }

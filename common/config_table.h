@@ -32,8 +32,9 @@ struct config_option {
     const char *name;    /* as in the environment */
     const char *alias;   /* a second name, NULL = none */
     const char *section; /* heading in the documents; rows of a section stand together */
-    size_t field;        /* offset in struct config: char *, int64_t, double or bool by type */
+    size_t field;        /* offset in its struct: char *, int64_t, double or bool by type */
     enum config_type type;
+    bool further;         /* of struct config_provider: only for the providers of PROVIDERS */
     bool secret;          /* never printed */
     double min, max;      /* CONFIG_INT and CONFIG_FLOAT, inclusive */
     const char *choices;  /* CONFIG_CHOICE: "a|b|c" */
@@ -48,21 +49,25 @@ extern const size_t config_option_count;
 /* By name or alias; NULL when there is none such. */
 const struct config_option *config_option_find(const char *name);
 
+/* The offset of a member of `owner`, when the member has C type `ctype`. */
+#define CONFIG_OFFSET(owner, member, ctype)                                                        \
+    .field = _Generic(((owner *)0)->member, ctype : offsetof(owner, member))
+
 /* ---- config_value.c: text to field and back ---- */
 
 /*
- * Read `value` into the option's field; strings are malloc'd. RESULT_INVALID with name, value
+ * Read `value` into the option's field of `target` (struct config or struct config_provider); strings are
+ * malloc'd. RESULT_INVALID with name, value
  * (unless secret) and what is allowed; the field is then untouched.
  */
-enum result config_value_read(const struct config_option *option, const char *value,
-                              struct config *config, struct fault *fault);
+enum result config_value_read(const struct config_option *option, const char *value, void *target,
+                              struct fault *fault);
 
 /* What is allowed, as words: "a whole number from 0 to 64". */
 void config_value_allowed(const struct config_option *option, struct buf *out);
 
 /* The field as somebody would write it; a secret only as "(secret, set)" or "(secret, not set)". */
-void config_value_show(const struct config_option *option, const struct config *config,
-                       struct buf *out);
+void config_value_show(const struct config_option *option, const void *target, struct buf *out);
 
 /* Is the option's field a char * that config_free() must free? */
 bool config_value_is_string(const struct config_option *option);
@@ -106,11 +111,33 @@ struct config_source {
     const char *name; /* the name or the alias that was used */
 };
 
-/* Read one option into its field and its source; RESULT_INVALID leaves the field as it was. */
-enum result config_option_load(size_t row, const struct config_env *env, struct config *config,
-                               struct fault *fault);
+/* Read one option into its field of `target` and its source; RESULT_INVALID leaves the field as it was. */
+enum result config_option_load(const struct config_option *option, const struct config_env *env,
+                               void *target, struct config_source *source, struct fault *fault);
 
 /* A config whose fields are all zero, with its sources; false when out of memory. */
 bool config_init(struct config *config);
+
+/* ---- config_family.c: the options that every provider has ---- */
+
+/* The rows, whose names are only the last part: KIND, BASE ... */
+extern const struct config_option config_family_options[];
+extern const size_t config_family_option_count;
+
+/* The rows of one provider, with their whole names. */
+struct config_family {
+    struct config_option *options;
+    char (*names)[80];
+    struct config_source *sources;
+    size_t count;
+};
+
+/* Make provider_list of openai, anthropic and PROVIDERS, with nothing read yet. RESULT_INVALID for names
+ * that cannot be. */
+enum result config_families_make(struct config *config, struct fault *fault);
+void config_families_free(struct config *config);
+
+/* Does the option `name` belong to one of the providers? */
+bool config_families_have(const struct config *config, const char *name);
 
 #endif

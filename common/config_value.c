@@ -46,6 +46,8 @@ static char *url_host(char *value)
 static bool check_url(char *value)
 {
     char *host = url_host(value);
+    if (*value == '\0')
+        return true; /* the default of an address that may be missing */
     if (!host || *host == '\0' || strchr("/?#:", *host) || strpbrk(value, " \t\"<>"))
         return false;
     drop_slashes(value);
@@ -307,14 +309,14 @@ static bool fits(const struct config_option *option, char *value, void *field)
     return types[option->type].check(value);
 }
 
-enum result config_value_read(const struct config_option *option, const char *value,
-                              struct config *config, struct fault *fault)
+enum result config_value_read(const struct config_option *option, const char *value, void *target,
+                              struct fault *fault)
 {
     enum result result = RESULT_OK;
     char *copy = strdup(value);
     if (!copy)
         return fault_set(fault, RESULT_INTERNAL, "out_of_memory", option->name, "Out of memory.");
-    void *field = (char *)config + option->field;
+    void *field = (char *)target + option->field;
     char *trimmed = trim(copy);
 
     if (strlen(trimmed) >= CAP_OPTION_VALUE || !fits(option, trimmed, field)) {
@@ -330,10 +332,9 @@ enum result config_value_read(const struct config_option *option, const char *va
     return result;
 }
 
-void config_value_show(const struct config_option *option, const struct config *config,
-                       struct buf *out)
+void config_value_show(const struct config_option *option, const void *target, struct buf *out)
 {
-    const void *field = (const char *)config + option->field;
+    const void *field = (const char *)target + option->field;
     if (option->secret) {
         const char *secret = *(char *const *)field;
         buf_puts(out, secret && *secret ? "(secret, set)" : "(secret, not set)");

@@ -5,7 +5,7 @@
  * curl forbids calls on the multi handle from inside its callbacks, so a call that is cancelled there is
  * only marked, and swept as soon as curl has returned.
  */
-#include "common/relay.h"
+#include "common/relay_end.h"
 
 #include <curl/curl.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ struct relay {
     bool sweep; /* a call was cancelled while curl was on the stack */
     bool http2;
     unsigned open_timers; /* while closing */
-    char *ca_file;
+    char *ca_file, *https_proxy, *no_proxy;
 };
 
 struct relay_call {
@@ -54,58 +54,6 @@ struct relay_socket {
     struct relay *relay;
     curl_socket_t fd;
 };
-
-static const char *const end_names[] = {
-    [RELAY_COMPLETE] = "complete",
-    [RELAY_UNREACHABLE] = "unreachable",
-    [RELAY_TLS] = "tls",
-    [RELAY_TIMEOUT_CONNECT] = "timeout_connect",
-    [RELAY_TIMEOUT_FIRST_BYTE] = "timeout_first_byte",
-    [RELAY_TIMEOUT_IDLE] = "timeout_idle",
-    [RELAY_TIMEOUT_TOTAL] = "timeout_total",
-    [RELAY_CUT] = "cut",
-    [RELAY_BAD_REPLY] = "bad_reply",
-    [RELAY_FAILED] = "failed",
-};
-
-const char *relay_end_name(enum relay_end end)
-{
-    return end_names[end];
-}
-
-static enum relay_end end_of_curl(CURLcode code)
-{
-    switch (code) {
-    case CURLE_OK:
-        return RELAY_COMPLETE;
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT:
-        return RELAY_UNREACHABLE;
-    case CURLE_OPERATION_TIMEDOUT:
-        return RELAY_TIMEOUT_CONNECT; /* the only deadline that curl itself keeps */
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_ISSUER_ERROR:
-        return RELAY_TLS;
-    case CURLE_GOT_NOTHING:
-    case CURLE_RECV_ERROR:
-    case CURLE_SEND_ERROR:
-    case CURLE_PARTIAL_FILE:
-    case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM:
-        return RELAY_CUT;
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_UNSUPPORTED_PROTOCOL: /* "Received HTTP/0.9 when not allowed" */
-    case CURLE_BAD_CONTENT_ENCODING:
-        return RELAY_BAD_REPLY;
-    default:
-        return RELAY_FAILED;
-    }
-}
 
 static void call_free(struct relay_call *call)
 {
@@ -170,7 +118,7 @@ static void collect_finished(struct relay *relay)
         if (message->msg != CURLMSG_DONE)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
-        call_end(call, end_of_curl(code));
+        call_end(call, relay_end_of(code, call->easy));
     }
 }
 
@@ -331,6 +279,19 @@ static void on_tick(uv_timer_t *timer)
     collect_finished(relay);
 }
 
+static char *copy_or_empty(const char *text)
+{
+    return strdup(text != NULL ? text : "");
+}
+
+static void relay_free(struct relay *relay)
+{
+    free(relay->ca_file);
+    free(relay->https_proxy);
+    free(relay->no_proxy);
+    free(relay);
+}
+
 enum result relay_open(uv_loop_t *loop, const struct relay_options *options, struct relay **out)
 {
     struct relay *relay = calloc(1, sizeof *relay);
@@ -339,12 +300,14 @@ enum result relay_open(uv_loop_t *loop, const struct relay_options *options, str
         return RESULT_INTERNAL;
     relay->loop = loop;
     relay->http2 = options->http2;
-    relay->ca_file = strdup(options->ca_file != NULL ? options->ca_file : "");
+    relay->ca_file = copy_or_empty(options->ca_file);
+    relay->https_proxy = copy_or_empty(options->https_proxy);
+    relay->no_proxy = copy_or_empty(options->no_proxy);
     if (curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
         relay->multi = curl_multi_init();
-    if (relay->multi == NULL || relay->ca_file == NULL) {
-        free(relay->ca_file);
-        free(relay);
+    if (relay->multi == NULL || relay->ca_file == NULL || relay->https_proxy == NULL ||
+        relay->no_proxy == NULL) {
+        relay_free(relay);
         return RESULT_INTERNAL;
     }
     curl_multi_setopt(relay->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
@@ -364,8 +327,7 @@ static void on_timer_closed(uv_handle_t *handle)
     struct relay *relay = handle->data;
 
     if (--relay->open_timers == 0) {
-        free(relay->ca_file);
-        free(relay);
+        relay_free(relay);
     }
 }
 
@@ -384,17 +346,13 @@ void relay_close(struct relay *relay)
 /* "Name: value\n" lines to curl's list. False when out of memory. */
 static bool add_headers(struct relay_call *call, const char *lines)
 {
-    char line[1024];
-
     while (lines != NULL && *lines != '\0') {
         size_t len = strcspn(lines, "\n");
-        struct curl_slist *list;
+        char *line = strndup(lines, len); /* keys may be long: a token is some kilobytes */
+        struct curl_slist *list = line != NULL ? curl_slist_append(call->headers, line) : NULL;
 
-        if (len >= sizeof line)
-            return false;
-        memcpy(line, lines, len);
-        line[len] = '\0';
-        if ((list = curl_slist_append(call->headers, line)) == NULL)
+        free(line);
+        if (list == NULL)
             return false;
         call->headers = list;
         lines += len + (lines[len] == '\n');
@@ -406,6 +364,8 @@ static void set_transfer_options(struct relay_call *call, const struct relay_req
 {
     CURL *easy = call->easy;
     struct relay *relay = call->relay;
+    bool tls = strncasecmp(request->url, "https:", 6) == 0;
+    bool http2 = relay->http2 && tls;
 
     curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->error);
@@ -420,8 +380,14 @@ static void set_transfer_options(struct relay_call *call, const struct relay_req
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-                     relay->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, relay->http2 ? 1L : 0L);
+                     http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1);
+    /* Wait for a connection that may carry many, instead of opening one each. With TLS that is known after the
+     * handshake; without, curl would wait for a whole reply head. */
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, http2 ? 1L : 0L);
+    /* An explicit proxy, if only "" = none, keeps curl from asking the environment: in a CGI that is partly
+     * the visitor's. */
+    curl_easy_setopt(easy, CURLOPT_PROXY, tls ? relay->https_proxy : "");
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, relay->no_proxy);
     if (relay->ca_file[0] != '\0')
         curl_easy_setopt(easy, CURLOPT_CAINFO, relay->ca_file);
     if (request->body != NULL) {

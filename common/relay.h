@@ -20,9 +20,11 @@ struct relay_call;
 struct uv_loop_s;
 
 struct relay_options {
-    const char *ca_file; /* "" = the system's bundle */
-    size_t max_idle;     /* connections kept for later */
-    bool http2;          /* offer HTTP/2 over TLS */
+    const char *ca_file;     /* "" = the system's bundle */
+    size_t max_idle;         /* connections kept for later */
+    bool http2;              /* offer HTTP/2 over TLS */
+    const char *https_proxy; /* for https addresses; "" = none, whatever the environment says */
+    const char *no_proxy;    /* hosts that are asked directly */
 };
 
 /* RESULT_INTERNAL when curl cannot be set up. */
@@ -47,7 +49,10 @@ struct relay_request {
 enum relay_end {
     RELAY_COMPLETE,    /* the whole body came */
     RELAY_UNREACHABLE, /* name not found, connection refused, no route */
-    RELAY_TLS,         /* certificate or handshake refused */
+    RELAY_TLS,         /* handshake refused, or a certificate that is no good for another reason */
+    RELAY_TLS_HOST,    /* the certificate is for another host name */
+    RELAY_TLS_CA,      /* nobody whom we trust has signed it */
+    RELAY_TLS_EXPIRED, /* not valid yet, or no longer */
     RELAY_TIMEOUT_CONNECT,
     RELAY_TIMEOUT_FIRST_BYTE,
     RELAY_TIMEOUT_IDLE,

@@ -4,10 +4,13 @@
  */
 #include "fcgi/app.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/answers.h"
 #include "common/base/id.h"
+#include "common/breaker.h"
 #include "common/limits/limits.h"
 #include "common/relay.h"
 #include "common/store/store.h"
@@ -15,10 +18,36 @@
 
 #define RELAY_MAX_IDLE 256 /* upstream connections kept per worker */
 
-enum result app_open(struct app *app, const struct config *config, struct uv_loop_s *loop,
-                     int64_t started_ms, struct fault *fault)
+static enum result open_breakers(struct app *app, struct breakers *shared, struct fault *fault)
 {
-    struct relay_options relay = { .ca_file = config->ca_file, .max_idle = RELAY_MAX_IDLE };
+    const struct config *config = app->config;
+
+    app->breakers = shared;
+    if (shared == NULL)
+        app->breakers = app->own_breakers =
+            breakers_new(config->breaker_failures, config->breaker_open_ms);
+    if (app->breakers != NULL)
+        return RESULT_OK;
+    return fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
+}
+
+/* A file that is not there would make every question fail. */
+static enum result check_ca_file(const struct config *config, struct fault *fault)
+{
+    if (config->ca_file[0] == '\0' || access(config->ca_file, R_OK) == 0)
+        return RESULT_OK;
+    return fault_set(fault, RESULT_INVALID, "invalid_option", "CA_FILE",
+                     "CA_FILE=%.200s cannot be read: %s.", config->ca_file, strerror(errno));
+}
+
+enum result app_open_shared(struct app *app, const struct config *config, struct uv_loop_s *loop,
+                            int64_t started_ms, struct breakers *breakers, struct fault *fault)
+{
+    struct relay_options relay = { .ca_file = config->ca_file,
+                                   .max_idle = RELAY_MAX_IDLE,
+                                   .http2 = config->upstream_http2,
+                                   .https_proxy = config->https_proxy,
+                                   .no_proxy = config->no_proxy };
     struct answers_options answers = { .config = config, .providers = &app->providers };
     enum result result;
 
@@ -32,11 +61,15 @@ enum result app_open(struct app *app, const struct config *config, struct uv_loo
     id_make(app->writer, "w_");
     if ((result = providers_load(config, &app->providers, fault)) != RESULT_OK)
         return result;
+    if ((result = open_breakers(app, breakers, fault)) != RESULT_OK)
+        goto fail;
     if ((result = store_open(config, &app->store, fault)) != RESULT_OK)
         goto fail;
     if ((result = identity_open(config, app->store, &app->identity, fault)) != RESULT_OK)
         goto fail;
     if ((result = limits_open(config, &app->limits, fault)) != RESULT_OK)
+        goto fail;
+    if ((result = check_ca_file(config, fault)) != RESULT_OK)
         goto fail;
     if ((result = relay_open(loop, &relay, &app->relay)) != RESULT_OK) {
         fault_set(fault, result, "no_relay", NULL, "libcurl could not be started.");
@@ -44,6 +77,7 @@ enum result app_open(struct app *app, const struct config *config, struct uv_loo
     }
     answers.store = app->store;
     answers.relay = app->relay;
+    answers.breakers = app->breakers;
     answers.writer = app->writer;
     if ((result = answers_open(loop, &answers, &app->answers)) == RESULT_OK)
         return RESULT_OK;
@@ -51,6 +85,12 @@ enum result app_open(struct app *app, const struct config *config, struct uv_loo
 fail:
     app_close(app);
     return result;
+}
+
+enum result app_open(struct app *app, const struct config *config, struct uv_loop_s *loop,
+                     int64_t started_ms, struct fault *fault)
+{
+    return app_open_shared(app, config, loop, started_ms, NULL, fault);
 }
 
 void app_close(struct app *app)
@@ -61,6 +101,8 @@ void app_close(struct app *app)
     identity_close(app->identity);
     store_close(app->store);
     providers_free(&app->providers);
+    breakers_free(app->own_breakers);
+    app->own_breakers = app->breakers = NULL;
     app->answers = NULL;
     app->identity = NULL;
     app->relay = NULL;

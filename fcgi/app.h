@@ -13,6 +13,7 @@
 #include "common/base/result.h"
 
 struct answers;
+struct breakers;
 struct identity;
 struct limits;
 struct relay;
@@ -26,6 +27,8 @@ struct app {
     struct store *store;
     struct limits *limits;
     struct relay *relay;
+    struct breakers *breakers;     /* shared with the other workers */
+    struct breakers *own_breakers; /* NULL when somebody else has made them */
     struct answers *answers;
     struct identity *identity;
     char writer[CAP_ID]; /* id of this process towards the store */
@@ -37,6 +40,10 @@ struct app {
 /* Open everything on `loop`. `fault` has the operator's sentence. */
 enum result app_open(struct app *app, const struct config *config, struct uv_loop_s *loop,
                      int64_t started_ms, struct fault *fault);
+
+/* The same with the breakers that the workers share; they stay the caller's. app_open makes its own. */
+enum result app_open_shared(struct app *app, const struct config *config, struct uv_loop_s *loop,
+                            int64_t started_ms, struct breakers *breakers, struct fault *fault);
 
 /* Close everything; no answer may be running. */
 void app_close(struct app *app);

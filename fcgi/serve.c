@@ -17,7 +17,9 @@
 #include "common/answers.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/breaker.h"
 #include "common/config.h"
+#include "common/models.h"
 #include "fcgi/app.h"
 #include "fcgi/detached.h"
 #include "fcgi/http/server.h"
@@ -33,11 +35,13 @@ struct serve {
     const struct config *config;
     int fds[SERVE_MAX_SOCKETS];
     size_t count;
-    int64_t started_ms; /* wall clock */
+    int64_t started_ms;        /* wall clock */
+    struct breakers *breakers; /* shared by the workers */
 
     struct app app;
     struct server *servers[SERVE_MAX_SOCKETS];
     struct upkeep *upkeep;
+    struct models *models; /* NULL unless DISCOVER_MODELS */
 };
 
 /* ---- the worker's hooks ---- */
@@ -56,7 +60,8 @@ static bool start(void *ctx, uv_loop_t *loop)
     struct serve *serve = ctx;
     struct fault fault = { 0 };
 
-    if (app_open(&serve->app, serve->config, loop, serve->started_ms, &fault) != RESULT_OK) {
+    if (app_open_shared(&serve->app, serve->config, loop, serve->started_ms, serve->breakers,
+                        &fault) != RESULT_OK) {
         log_error("start_failed", LOG_STR("code", fault.code), LOG_STR("error", fault.text));
         return false;
     }
@@ -71,6 +76,10 @@ static bool start(void *ctx, uv_loop_t *loop)
         }
     }
     serve->upkeep = upkeep_open(loop, &serve->app);
+    if (serve->config->discover_models &&
+        models_open(loop, &serve->app.providers, serve->app.store, serve->app.relay,
+                    &serve->models) != RESULT_OK)
+        log_warn("models_not_discovered", LOG_STR("detail", "out of memory"));
     log_info("worker_serving", LOG_STR("provider", serve->app.providers.list[0].name),
              LOG_INT("request_threads", serve->config->request_threads),
              LOG_INT("max_streams", serve->config->max_streams));
@@ -94,7 +103,7 @@ static bool idle(void *ctx)
 
     for (size_t i = 0; i < serve->count; i++)
         busy += server_busy(serve->servers[i]);
-    return busy == 0 && answers_idle(serve->app.answers);
+    return busy == 0 && answers_idle(serve->app.answers) && models_idle(serve->models);
 }
 
 static void interrupt(void *ctx)
@@ -109,6 +118,8 @@ static void stop(void *ctx)
     struct serve *serve = ctx;
 
     close_servers(serve);
+    models_close(serve->models);
+    serve->models = NULL;
     app_close(&serve->app);
 }
 
@@ -163,6 +174,8 @@ static int run_master(struct serve *serve)
         .ctx = serve,
     };
 
+    /* Without shared memory each worker counts for itself. */
+    serve->breakers = breakers_new(serve->config->breaker_failures, serve->config->breaker_open_ms);
     return master_run(&options);
 }
 

@@ -19,3 +19,12 @@ void chat_messages_free(struct chat_message *messages, size_t count)
         free(messages[i].content);
     free(messages);
 }
+
+void chat_images_free(struct chat_image *images, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free((char *)images[i].mime);
+        free((char *)images[i].base64);
+    }
+    free(images);
+}

@@ -32,6 +32,9 @@ struct chat_images {
 /* "system", "user", "assistant". */
 const char *chat_role_name(enum chat_role role);
 
+/* Free `count` pictures whose strings were allocated, and the array itself. */
+void chat_images_free(struct chat_image *images, size_t count);
+
 /* Free `count` messages with their contents and the array itself. */
 void chat_messages_free(struct chat_message *messages, size_t count);
 

@@ -24,6 +24,7 @@ void turn_request_free(struct turn_request *request)
     free(request->client_message_id);
     free(request->context_json);
     chat_messages_free(request->history, request->history_len);
+    chat_images_free(request->images, request->image_count);
     *request = (struct turn_request){ 0 };
 }
 

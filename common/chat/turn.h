@@ -26,6 +26,8 @@ struct turn_request {
     char *context_json; /* owned, or NULL: 000's user_context, checked and re-written as JSON */
     struct chat_message *history; /* owned: 001's stateless history, NULL otherwise */
     size_t history_len;
+    struct chat_image *images; /* owned, strings too: pictures that go with the message */
+    size_t image_count;
 };
 
 /* Free what the request owns; the struct itself is the caller's. A zeroed one is fine. */

@@ -5,6 +5,8 @@
 #include "common/chat/window.h"
 
 #include <stdbool.h>
+#include <string.h>
+#include <strings.h>
 
 #define MESSAGE_TOKENS  4 /* what wire formats add around each message */
 #define ASCII_PER_TOKEN 4
@@ -42,6 +44,39 @@ int64_t window_estimate(const char *text, size_t len)
     }
     return (ascii + ASCII_PER_TOKEN - 1) / ASCII_PER_TOKEN + dense +
            (other + OTHER_PER_TOKEN - 1) / OTHER_PER_TOKEN + MESSAGE_TOKENS;
+}
+
+/* Part of a name, in any case: gateways put a maker in front ("meta-llama/Llama-3.1-8B"). */
+static bool mentions(const char *name, const char *part)
+{
+    size_t len = strlen(part);
+
+    for (; *name != '\0'; name++)
+        if (strncasecmp(name, part, len) == 0)
+            return true;
+    return false;
+}
+
+int window_family_percent(const char *model)
+{
+    /* The first match counts: a distilled model has its teacher's name in front of its own. */
+    static const struct {
+        const char *part;
+        int percent;
+    } families[] = {
+        { "claude", 120 }, { "mistral", 115 }, { "mixtral", 115 },
+        { "llama", 110 },  { "qwen", 110 },    { "deepseek", 110 },
+        { "gemini", 105 }, { "gemma", 105 },   { "gpt", 100 },
+    };
+    static const char *const reasoners[] = { "o1", "o3", "o4" };
+
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
+        if (mentions(model, families[i].part))
+            return families[i].percent;
+    for (size_t i = 0; i < sizeof reasoners / sizeof reasoners[0]; i++)
+        if (strncmp(model, reasoners[i], 2) == 0)
+            return 100;
+    return 120;
 }
 
 size_t window_first(const struct chat_message *messages, size_t count,

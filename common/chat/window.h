@@ -26,6 +26,19 @@ struct window_limits {
 int64_t window_estimate(const char *text, size_t len);
 
 /*
+ * How many tokens the model's own tokenizer makes where window_estimate says 100, by the family that its
+ * name tells: an unknown one counts as the dearest of the common ones.
+ *
+ *   gpt, o1, o3, o4, chatgpt  100   o200k and cl100k: about four characters of English
+ *   gemini, gemma             105
+ *   llama, qwen, deepseek     110
+ *   mistral, mixtral          115
+ *   claude                    120   smaller tokens, more of them for code
+ *   others                    120
+ */
+int window_family_percent(const char *model);
+
+/*
  * `messages` oldest first, the newest question last. Returns the index of the first one to send;
  * at most count - 1 when count > 0, so that the question is always there.
  */

@@ -19,6 +19,7 @@ struct json_object;
 struct dialect_limits {
     size_t max_message_length; /* code points */
     size_t max_history;
+    size_t max_image_bytes; /* of one picture; 0 = no pictures */
 };
 
 struct dialect {
@@ -57,6 +58,11 @@ extern const struct dialect dialect_simple;  /* 002's /api/chat/simple: one JSON
  * ambiguous_contract for sessionId and user_id both, invalid_json when it is no object. */
 enum result dialect_choose(struct json_object *body, const struct dialect **out,
                            struct fault *fault);
+
+/* A frame with a piece of the model's thoughts, the same in every contract: never part of the text. Sent only
+ * to clients that asked for it. */
+void dialect_frame_reasoning(const struct turn_reply *reply, const char *text, size_t len,
+                             size_t offset, struct buf *out);
 
 /* By stored name, NULL when unknown. */
 const struct dialect *dialect_find(const char *name);

@@ -19,6 +19,8 @@ static enum result parse(struct json_object *body, const struct dialect_limits *
         result = parse_context(body, out, fault);
     if (result == RESULT_OK)
         result = parse_history(body, limits, out, fault);
+    if (result == RESULT_OK)
+        result = parse_attachments(body, limits, out, fault);
     return result;
 }
 

@@ -33,12 +33,11 @@ static void put_url(struct buf *out, const char *base)
     wire_put_url(out, base, has_version ? "/messages" : "/v1/messages");
 }
 
-static void put_headers(struct buf *out, const char *api_key)
+static void put_headers(struct buf *out, const struct provider *provider)
 {
     wire_put_headers(out);
     buf_puts(out, "anthropic-version: " API_VERSION "\n");
-    if (*api_key != '\0')
-        buf_putf(out, "x-api-key: %s\n", api_key);
+    wire_put_key(out, provider, "x-api-key");
 }
 
 static void put_picture(struct buf *out, const struct chat_image *image)
@@ -137,7 +136,7 @@ static enum result encode(const struct provider_call *call, struct provider_requ
                           struct fault *fault)
 {
     put_url(&out->url, call->provider->base_url);
-    put_headers(&out->headers, call->provider->api_key);
+    put_headers(&out->headers, call->provider);
     put_body(&out->body, call);
     return wire_check(out, fault);
 }

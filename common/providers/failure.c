@@ -94,6 +94,14 @@ void failure_fault(enum failure_kind kind, struct fault *out)
         out->retry_after_s = DEFAULT_RETRY_AFTER_S;
 }
 
+bool provider_fault_retryable(const struct fault *fault)
+{
+    for (size_t i = 0; i < FAILURE_KINDS; i++)
+        if (strcmp(kinds[i].code, fault->code) == 0)
+            return kinds[i].retryable;
+    return false;
+}
+
 /* ---- status and headers ---- */
 
 static enum failure_kind kind_of_status(int status)

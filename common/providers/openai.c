@@ -25,11 +25,10 @@
 
 /* ---- request ---- */
 
-static void put_headers(struct buf *out, const char *api_key)
+static void put_headers(struct buf *out, const struct provider *provider)
 {
     wire_put_headers(out);
-    if (*api_key != '\0')
-        buf_putf(out, "Authorization: Bearer %s\n", api_key);
+    wire_put_key(out, provider, "bearer");
 }
 
 /* Content as a list of parts; only with pictures, because many compatible servers know nothing else than
@@ -103,7 +102,7 @@ static enum result encode(const struct provider_call *call, struct provider_requ
                           struct fault *fault)
 {
     wire_put_url(&out->url, call->provider->base_url, "/chat/completions");
-    put_headers(&out->headers, call->provider->api_key);
+    put_headers(&out->headers, call->provider);
     put_body(&out->body, call);
     return wire_check(out, fault);
 }

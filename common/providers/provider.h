@@ -96,7 +96,19 @@ struct provider {
     const char *max_tokens_field;
     int64_t connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms, total_timeout_ms;
     int64_t demo_delay_ms;
+    const char *auth; /* how the key is sent: bearer, api-key, x-api-key, none; NULL = as usual */
+    char **models;    /* owned: what clients may pick, the default first */
+    size_t model_count;
+    bool sees_images;                               /* format and operator both say so */
+    double price_input, price_output, price_cached; /* per million tokens */
+    bool discovers;                                 /* its list of models may be asked for */
 };
+
+/* One of its configured models? */
+bool provider_has_model(const struct provider *provider, const char *model);
+
+/* What an answer cost, in billionths of the currency that the prices are in; 0 without prices. */
+int64_t provider_cost_nano(const struct provider *provider, const struct stream_usage *usage);
 
 extern const struct provider_ops provider_openai;           /* Chat Completions */
 extern const struct provider_ops provider_openai_responses; /* Responses */
@@ -107,12 +119,17 @@ extern const struct provider_ops provider_demo;
 struct providers {
     struct provider *list;
     size_t count;
+    const struct provider **failover; /* who steps in, in this order */
+    size_t failover_count;
 };
 enum result providers_load(const struct config *config, struct providers *out, struct fault *fault);
 void providers_free(struct providers *providers);
 
 /* By name or alias; NULL or "" = the default; NULL when there is none such. */
 const struct provider *providers_find(const struct providers *providers, const char *name);
+
+/* May another try help after this fault of a decoder? */
+bool provider_fault_retryable(const struct fault *fault);
 
 /*
  * The rules that all formats share, for `explain`: HTTP status to fault, retryable and code

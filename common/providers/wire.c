@@ -14,14 +14,28 @@
 void wire_put_url(struct buf *out, const char *base, const char *path)
 {
     size_t path_len = strcspn(base, "?");
+    const char *query = base + path_len;
+    while (path_len > 0 && base[path_len - 1] == '/')
+        path_len--;
     buf_put(out, base, path_len);
     buf_puts(out, path);
-    buf_puts(out, base + path_len);
+    buf_puts(out, query);
 }
 
 void wire_put_headers(struct buf *out)
 {
     buf_puts(out, "Content-Type: application/json\nAccept: text/event-stream\n");
+}
+
+void wire_put_key(struct buf *out, const struct provider *provider, const char *usual)
+{
+    const char *auth = provider->auth != NULL ? provider->auth : usual;
+    if (*provider->api_key == '\0' || strcmp(auth, "none") == 0)
+        return;
+    if (strcmp(auth, "bearer") == 0)
+        buf_putf(out, "Authorization: Bearer %s\n", provider->api_key);
+    else
+        buf_putf(out, "%s: %s\n", auth, provider->api_key);
 }
 
 void wire_put_comma(struct buf *out)

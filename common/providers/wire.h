@@ -19,6 +19,10 @@ void wire_put_url(struct buf *out, const char *base, const char *path);
 /* "Content-Type" and "Accept" of a request that streams. */
 void wire_put_headers(struct buf *out);
 
+/* The line that carries the provider's key, in the header that the operator or else the format (`usual`:
+ * "bearer" or "x-api-key") wants; nothing without a key. */
+void wire_put_key(struct buf *out, const struct provider *provider, const char *usual);
+
 /* Begin an item of a JSON array: a comma unless it is the first. */
 void wire_put_comma(struct buf *out);
 

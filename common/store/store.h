@@ -106,7 +106,10 @@ struct store_turn_begun {
     int64_t message_row;          /* its row, for checkpoints */
     struct chat_message *history; /* oldest first, the new question last; the caller frees */
     size_t history_len;
+    struct chat_images *images; /* one per message of the history, or NULL: no pictures */
+    int64_t *rows;              /* of the history's messages; for the store itself */
     char *context_json; /* the conversation's user_context, NULL if none; the caller frees */
+    bool first;         /* nothing was said in this conversation before */
 };
 
 /*
@@ -175,11 +178,16 @@ struct store_answer_end {
     const struct stream_usage *usage;
     bool unspent; /* the provider did no work: the turn's reservation is given back whole */
     const char *error_code; /* "" unless failed */
+    int64_t cost_nano;      /* billionths of the prices' currency */
+    bool from_cache;
+    const char *cache_key; /* keep it under this key until cache_until_ms; NULL or "" = do not */
+    int64_t cache_until_ms;
     int64_t now_ms;
 };
 
 /* The final commit; puts what was used in the place of what the turn had reserved (with no known usage the
- * reservation counts as spent). Also takes back a row that was given up as interrupted while its writer was alive.
+ * reservation counts as spent), and counts tokens and cost for the day and the conversation. Also takes back
+ * a row that was given up as interrupted while its writer was alive.
  * May be repeated. RESULT_NOT_FOUND: erased meanwhile, or not this writer's. */
 enum result store_answer_end(struct store *store, const struct store_answer_end *end);
 
@@ -239,6 +247,34 @@ bool store_check(struct store *store, void (*line)(void *ctx, const char *text),
 /* A consistent copy of the running database into the new file `path` (VACUUM INTO). RESULT_INVALID when the
  * file exists already. */
 enum result store_backup(struct store *store, const char *path, struct fault *fault);
+
+/* ---- the answer cache ---- */
+
+/* An answer that was kept under a key. */
+struct store_cached {
+    char provider[CAP_PROVIDER_NAME];
+    char model[CAP_MODEL_NAME];
+    char *text; /* the caller frees */
+    size_t text_len;
+};
+
+/* RESULT_NOT_FOUND when there is none, or it is too old. */
+enum result store_cache_get(struct store *store, const char *key, int64_t now_ms,
+                            struct store_cached *out);
+
+/* ---- models that providers were found to have ---- */
+
+/* Take it upon oneself to ask `provider`, when nobody has since `stale_ms`. RESULT_NOT_FOUND: somebody has. */
+enum result store_models_claim(struct store *store, const char *provider, int64_t now_ms,
+                               int64_t stale_ms);
+
+/* What it said, names with line breaks between; NULL leaves the list as it was. It counts as asked at
+ * `checked_ms`. */
+enum result store_models_put(struct store *store, const char *provider, const char *models,
+                             int64_t checked_ms);
+
+/* The list (the caller frees), NULL when there is none. */
+char *store_models_get(struct store *store, const char *provider);
 
 /* ---- health ---- */
 

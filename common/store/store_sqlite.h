@@ -77,4 +77,17 @@ const char *store_sqlite_owner_kind(enum owner_kind kind);
 struct store_audit;
 void store_sqlite_audit(struct db *db, const struct store_audit *line);
 
+/* Parts of the final commit (store_sqlite_usage.c): usage, before the lease is taken away; the cache,
+ * after it. */
+void store_sqlite_count_end(struct db *db, const struct store_answer_end *end);
+void store_sqlite_cache_end(struct db *db, const struct store_answer_end *end);
+
+/* Pictures (store_sqlite_pictures.c): those of a question; of a history that has been read; of a question that
+ * is all there is. The latter two say false when out of memory. */
+void store_sqlite_pictures_insert(struct db *db, int64_t message,
+                                  const struct turn_request *request);
+bool store_sqlite_pictures_read(struct db *db, const struct store_sqlite_past *past,
+                                struct store_turn_begun *out);
+bool store_sqlite_pictures_copy(const struct turn_request *request, struct store_turn_begun *out);
+
 #endif

@@ -93,7 +93,10 @@ static enum result end_answer(struct db *db, void *arg)
     const struct store_answer_end *end = arg;
     const char *error_code =
         end->error_code != NULL && *end->error_code != '\0' ? end->error_code : NULL;
-    struct db_stmt *stmt = db_prepare(
+    struct db_stmt *stmt;
+
+    store_sqlite_count_end(db, end);
+    stmt = db_prepare(
         db, "UPDATE messages SET content = :text, status = :status, finish = :finish,"
             " error_code = :error, provider = coalesce(:provider, provider),"
             " model = coalesce(:model, model), prompt_tokens = :prompt,"
@@ -117,6 +120,7 @@ static enum result end_answer(struct db *db, void *arg)
     if (db_changes(db) == 0)
         return RESULT_NOT_FOUND;
     store_sqlite_settle(db, end);
+    store_sqlite_cache_end(db, end);
     return RESULT_OK;
 }
 

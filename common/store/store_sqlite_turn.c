@@ -251,6 +251,7 @@ static void insert_question(struct db *db, struct begin *begin)
     for (size_t i = 0; begin->fresh && i < request->history_len; i++)
         insert_message(db, begin, &request->history[i], NULL);
     begin->question = insert_message(db, begin, &question, request->client_message_id);
+    store_sqlite_pictures_insert(db, begin->question, request);
 }
 
 static void insert_answer(struct db *db, struct begin *begin)
@@ -288,9 +289,27 @@ static enum result make_history(struct db *db, struct begin *begin)
 
     if (!begin->fresh || request->history_len > 0)
         return store_sqlite_history(db, &past, begin->out, begin->fault);
-    if (!store_sqlite_window_add(begin->out, CHAT_USER, request->message, request->message_len))
+    if (!store_sqlite_window_add(begin->out, CHAT_USER, request->message, request->message_len) ||
+        !store_sqlite_pictures_copy(request, begin->out))
         return out_of_memory(begin->fault);
     return RESULT_OK;
+}
+
+/* Was nothing said before? A failed answer counts as said: its question is in the history. */
+static bool is_first(struct db *db, const struct begin *begin)
+{
+    struct db_stmt *stmt;
+    bool said;
+
+    if (begin->fresh)
+        return begin->turn->request->history_len == 0;
+    stmt = db_prepare(db, "SELECT 1 FROM messages WHERE conversation_id = :conversation"
+                          " AND id < :question LIMIT 1");
+    db_bind_int(stmt, ":conversation", begin->conversation);
+    db_bind_int(stmt, ":question", begin->question);
+    said = db_step(stmt);
+    db_reset(stmt);
+    return !said;
 }
 
 /* ---- together ---- */
@@ -310,6 +329,7 @@ static enum result begin_turn(struct db *db, void *arg)
     store_sqlite_owner_seen(db, begin->turn->owner, begin->turn->now_ms);
     insert_question(db, begin);
     insert_answer(db, begin);
+    begin->out->first = is_first(db, begin);
     result = make_history(db, begin);
     if (result != RESULT_OK)
         return result;
@@ -342,6 +362,10 @@ void store_turn_begun_free(struct store_turn_begun *begun)
 {
     if (begun == NULL)
         return;
+    for (size_t i = 0; begun->images != NULL && i < begun->history_len; i++)
+        chat_images_free((struct chat_image *)begun->images[i].list, begun->images[i].count);
+    free(begun->images);
+    free(begun->rows);
     chat_messages_free(begun->history, begun->history_len);
     free(begun->context_json);
     *begun = (struct store_turn_begun){ 0 };

@@ -4,6 +4,7 @@
  * Rows are read from the newest on and folded: all answers to a question lie between it and the next one,
  * because only the last question can be answered anew. The first answer from behind that stands on its own
  * is the one that counts; those before it were superseded. One that goes on from another is joined with it.
+ * FALLBACK_MESSAGE is left out: a model would take it for its own words.
  *
  * Runs on request threads, inside a write job.
  */
@@ -32,6 +33,7 @@ static bool make_room(struct store_turn_begun *out)
 {
     size_t len = out->history_len;
     struct chat_message *moved;
+    int64_t *rows;
 
     if (len != 0 && (len < HISTORY_FIRST || (len & (len - 1)) != 0))
         return true;
@@ -39,6 +41,10 @@ static bool make_room(struct store_turn_begun *out)
     if (moved == NULL)
         return false;
     out->history = moved;
+    rows = realloc(out->rows, (len == 0 ? HISTORY_FIRST : len * 2) * sizeof *rows);
+    if (rows == NULL)
+        return false;
+    out->rows = rows;
     return true;
 }
 
@@ -50,6 +56,7 @@ bool store_sqlite_window_add(struct store_turn_begun *out, enum chat_role role, 
     if (!make_room(out))
         return false;
     place = &out->history[out->history_len];
+    out->rows[out->history_len] = 0;
     *place = (struct chat_message){ role, copy(content, len), len };
     out->history_len += place->content != NULL ? 1 : 0;
     return place->content != NULL;
@@ -71,17 +78,20 @@ static bool prepend(struct store_turn_begun *out, const char *content, size_t le
     return true;
 }
 
-static void reverse(struct chat_message *messages, size_t count)
+static void reverse(struct store_turn_begun *out)
 {
-    for (size_t i = 0; i < count / 2; i++) {
-        struct chat_message held = messages[i];
+    for (size_t i = 0, j = out->history_len; i + 1 < j; i++) {
+        struct chat_message message = out->history[i];
+        int64_t row = out->rows[i];
 
-        messages[i] = messages[count - 1 - i];
-        messages[count - 1 - i] = held;
+        out->history[i] = out->history[--j];
+        out->history[j] = message;
+        out->rows[i] = out->rows[j];
+        out->rows[j] = row;
     }
 }
 
-enum column { COLUMN_ROLE, COLUMN_CONTENT, COLUMN_REPLY_TO, COLUMN_CONTINUES };
+enum column { COLUMN_ROLE, COLUMN_CONTENT, COLUMN_REPLY_TO, COLUMN_CONTINUES, COLUMN_ROW };
 
 struct fold {
     struct store_turn_begun *out;
@@ -103,18 +113,22 @@ static bool fold_row(struct fold *fold, struct db_stmt *stmt)
     fold->joining = !asked && !db_is_null(stmt, COLUMN_CONTINUES);
     fold->answered = !asked && replies && !fold->joining;
     content = db_text(stmt, COLUMN_CONTENT, &len);
-    return join ? prepend(fold->out, content, len)
-                : store_sqlite_window_add(fold->out, asked ? CHAT_USER : CHAT_ASSISTANT, content,
-                                          len);
+    if (join)
+        return prepend(fold->out, content, len);
+    if (!store_sqlite_window_add(fold->out, asked ? CHAT_USER : CHAT_ASSISTANT, content, len))
+        return false;
+    fold->out->rows[fold->out->history_len - 1] = db_int(stmt, COLUMN_ROW);
+    return true;
 }
 
 enum result store_sqlite_history(struct db *db, const struct store_sqlite_past *past,
                                  struct store_turn_begun *out, struct fault *fault)
 {
     struct db_stmt *stmt =
-        db_prepare(db, "SELECT m.role, m.content, m.reply_to, m.continues FROM messages AS m"
+        db_prepare(db, "SELECT m.role, m.content, m.reply_to, m.continues, m.id FROM messages AS m"
                        " WHERE m.conversation_id = :conversation AND m.id <= :last"
-                       " AND (m.role = 'user' OR " ANSWER_USABLE ") ORDER BY m.id DESC");
+                       " AND (m.role = 'user' OR (" ANSWER_USABLE
+                       " AND coalesce(m.finish, '') <> 'fallback')) ORDER BY m.id DESC");
     size_t max = past->max > 0 ? past->max : 1;
     struct fold fold = { .out = out };
     bool enough_memory = true;
@@ -125,7 +139,8 @@ enum result store_sqlite_history(struct db *db, const struct store_sqlite_past *
     while (enough_memory && (out->history_len < max || fold.joining) && db_step(stmt))
         enough_memory = fold_row(&fold, stmt);
     db_reset(stmt);
-    reverse(out->history, out->history_len);
+    reverse(out);
+    enough_memory = enough_memory && store_sqlite_pictures_read(db, past, out);
     return enough_memory ? RESULT_OK
                          : fault_set(fault, RESULT_INTERNAL, "internal", NULL, "Out of memory.");
 }

@@ -18,6 +18,7 @@
 #include "common/store/conversations.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/chat_turn.h"
+#include "fcgi/endpoints/choice.h"
 #include "fcgi/endpoints/endpoints.h"
 #include "fcgi/endpoints/rate_limit.h"
 #include "fcgi/http/exchange.h"
@@ -80,9 +81,16 @@ static enum result ask_to_go_on(struct store_turn_begun *turn, struct fault *fau
 {
     size_t len = turn->history_len;
     struct chat_message *moved = realloc(turn->history, (len + 1) * sizeof *moved);
+    struct chat_images *images = NULL;
 
-    if (moved != NULL) {
+    if (moved != NULL)
         turn->history = moved;
+    if (turn->images != NULL &&
+        (images = realloc(turn->images, (len + 1) * sizeof *images)) != NULL) {
+        images[len] = (struct chat_images){ 0 };
+        turn->images = images;
+    }
+    if (moved != NULL && (turn->images == NULL || images != NULL)) {
         moved[len] = (struct chat_message){ CHAT_USER, strdup(go_on), sizeof go_on - 1 };
         turn->history_len += moved[len].content != NULL;
     }
@@ -92,10 +100,9 @@ static enum result ask_to_go_on(struct store_turn_begun *turn, struct fault *fau
 }
 
 /* The row is there: make what the loop needs of it. */
-static enum result prepare_answer(struct exchange *exchange, const struct provider *provider,
-                                  struct turn_request *request, const char *model,
-                                  struct store_again_begun *begun, struct chat *chat,
-                                  struct fault *fault)
+static enum result prepare_answer(struct exchange *exchange, const struct choice *choice,
+                                  struct turn_request *request, struct store_again_begun *begun,
+                                  struct chat *chat, struct fault *fault)
 {
     enum result result;
 
@@ -107,8 +114,8 @@ static enum result prepare_answer(struct exchange *exchange, const struct provid
     }
     request->user_id = begun->user_id;
     begun->user_id = NULL;
-    result = answer_start_prepare(&chat->start, exchange->app->config, provider, request, model,
-                                  &begun->turn, fault);
+    result = answer_start_prepare(&chat->start, exchange->app->config, choice->provider, request,
+                                  choice->model, &begun->turn, fault);
     text_copy(chat->start.request_id, sizeof chat->start.request_id, exchange->request.id);
     return result;
 }
@@ -118,7 +125,7 @@ static enum result begin(struct exchange *exchange, begin_again *verb, bool cont
                          struct fault *fault)
 {
     const struct config *config = exchange->app->config;
-    const struct provider *provider = NULL;
+    struct choice choice;
     struct store_again again = {
         .owner = &exchange->owner,
         .conversation_id = continues ? NULL : exchange->request.path_arg,
@@ -131,15 +138,15 @@ static enum result begin(struct exchange *exchange, begin_again *verb, bool cont
     };
     struct store_again_begun begun = { 0 };
     struct limits_cost cost = { 0 };
-    enum result result = chat_choose_provider(exchange, request, &provider, fault);
+    enum result result = choice_make(exchange->app, request, &choice, fault);
 
     if (result != RESULT_OK)
         return result;
-    again.provider = provider->name;
-    again.model = request->model != NULL ? request->model : provider->model;
+    again.provider = choice.provider->name;
+    again.model = choice.model;
     again.lease_until_ms = again.now_ms + CHAT_LEASE_MS;
     cost.answer_tokens =
-        provider->max_tokens + (continues ? window_estimate(go_on, sizeof go_on - 1) : 0);
+        choice.provider->max_tokens + (continues ? window_estimate(go_on, sizeof go_on - 1) : 0);
     result = limits_admit(exchange->app->limits, &chat->limits, &cost, again.now_ms, fault);
     if (result != RESULT_OK)
         return result;
@@ -158,7 +165,7 @@ static enum result begin(struct exchange *exchange, begin_again *verb, bool cont
     if (continues && !begun.turn.duplicate)
         result = ask_to_go_on(&begun.turn, fault);
     if (result == RESULT_OK)
-        result = prepare_answer(exchange, provider, request, again.model, &begun, chat, fault);
+        result = prepare_answer(exchange, &choice, request, &begun, chat, fault);
     store_again_begun_free(&begun);
     return result;
 }

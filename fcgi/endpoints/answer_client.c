@@ -33,6 +33,7 @@ struct client {
     bool begun;   /* head and first frame are out */
     bool over;
     size_t sent;                    /* offset of text that has been sent */
+    size_t sent_reasoning;          /* the same of the thoughts */
     int64_t started_ms, written_ms; /* monotonic */
 };
 
@@ -173,6 +174,35 @@ static void send_first(struct client *client)
     write_frame(client, &frame);
 }
 
+/* False, and the rest waits, while the socket is full. */
+static bool has_room(struct client *client)
+{
+    if (response_writable(&client->exchange->response))
+        return true;
+    client->lagging = true;
+    watch(client);
+    return false;
+}
+
+static void send_reasoning(struct client *client)
+{
+    const struct buf *thoughts = answer_reasoning(client->reader.answer);
+    struct turn_reply reply;
+    struct buf frame;
+
+    while (client->options.reasoning && client->sent_reasoning < thoughts->len && !gone(client) &&
+           has_room(client)) {
+        const char *from = thoughts->data + client->sent_reasoning;
+        size_t len = text_utf8_prefix(from, thoughts->len - client->sent_reasoning, DELTA_MAX);
+
+        describe(client, &reply);
+        buf_init(&frame, CAP_FRAME);
+        dialect_frame_reasoning(&reply, from, len, client->sent, &frame);
+        client->sent_reasoning += len;
+        write_frame(client, &frame);
+    }
+}
+
 /* Everything from the last sent offset on, as long as the socket takes it. */
 static void send_text(struct client *client)
 {
@@ -184,11 +214,8 @@ static void send_text(struct client *client)
         struct turn_reply reply;
         struct buf frame;
 
-        if (!response_writable(&client->exchange->response)) {
-            client->lagging = true;
-            watch(client);
+        if (!has_room(client))
             return;
-        }
         if (client->exchange->first_delta_us == 0)
             client->exchange->first_delta_us = clock_mono_us();
         describe(client, &reply);
@@ -236,6 +263,7 @@ static bool may_begin(const struct client *client)
     if (answer_ended(answer))
         return true;
     return answer_text(answer)->len > client->sent ||
+           (client->options.reasoning && answer_reasoning(answer)->len > 0) ||
            clock_mono_ms() - client->started_ms >= HEAD_AFTER_MS;
 }
 
@@ -253,6 +281,8 @@ static void advance_stream(struct client *client)
         }
         send_first(client);
     }
+    if (!client->lagging)
+        send_reasoning(client);
     if (!client->lagging)
         send_text(client);
     if (client->lagging)

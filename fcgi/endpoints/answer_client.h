@@ -28,6 +28,7 @@ struct answer_client_options {
     size_t after;    /* offset to begin at, in bytes of UTF-8 text */
     int64_t wait_ms; /* ANSWER_POLL only */
     char *question;  /* owned, may be NULL: what the user asked, for dialects that repeat it */
+    bool reasoning;  /* the model's thoughts too, in frames of their own */
     bool resumed;    /* a client that came back: an answer that failed is still a stream for it */
 };
 

@@ -17,6 +17,7 @@
 #include "fcgi/app.h"
 #include "fcgi/endpoints/answer_client.h"
 #include "fcgi/endpoints/chat_turn.h"
+#include "fcgi/endpoints/choice.h"
 #include "fcgi/endpoints/endpoints.h"
 #include "fcgi/endpoints/rate_limit.h"
 #include "fcgi/http/exchange.h"
@@ -57,31 +58,15 @@ static bool wants_stream(const struct exchange *exchange, struct json_object *bo
     return chat_wants_stream(exchange, body, dialect);
 }
 
-static void list_providers(const struct providers *providers, struct buf *out)
+/* "reasoning":true asks for the model's thoughts; REASONING decides. */
+static enum result read_reasoning(const struct exchange *exchange, struct json_object *body,
+                                  bool *wanted, struct fault *fault)
 {
-    for (size_t i = 0; i < providers->count; i++)
-        buf_putf(out, "%s%s", i == 0 ? "" : ", ", providers->list[i].name);
-}
-
-enum result chat_choose_provider(const struct exchange *exchange, const struct turn_request *turn,
-                                 const struct provider **out, struct fault *fault)
-{
-    const struct providers *providers = &exchange->app->providers;
-    struct buf names;
-
-    *out = providers_find(providers, turn->provider);
-    if (*out == NULL) {
-        buf_init(&names, sizeof fault->text);
-        list_providers(providers, &names);
-        fault_set(fault, RESULT_INVALID, "unknown_provider", "provider",
-                  "There is no such provider here. Available: %s.", buf_str(&names));
-        buf_free(&names);
-        return RESULT_INVALID;
-    }
-    if (turn->model != NULL && strcmp(turn->model, (*out)->model) != 0)
-        return fault_set(fault, RESULT_INVALID, "unknown_model", "model",
-                         "This model is not available from the provider %s. Available: %s.",
-                         (*out)->name, (*out)->model);
+    *wanted = false;
+    if (json_get_bool(body, "reasoning", wanted) == JSON_WRONG_TYPE)
+        return fault_set(fault, RESULT_INVALID, "invalid_field", "reasoning",
+                         "The field reasoning must be true or false.");
+    *wanted = *wanted && exchange->app->config->reasoning;
     return RESULT_OK;
 }
 
@@ -89,11 +74,11 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
                               struct turn_request *request, struct chat *chat, struct fault *fault)
 {
     const struct config *config = exchange->app->config;
-    const struct provider *provider;
+    struct choice choice;
     struct store_turn_begun begun;
     struct store_turn turn;
     struct limits_cost cost = { 0 };
-    enum result result = chat_choose_provider(exchange, request, &provider, fault);
+    enum result result = choice_make(exchange->app, request, &choice, fault);
 
     if (result != RESULT_OK)
         return result;
@@ -101,8 +86,8 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
         .contract = dialect->name,
         .owner = &exchange->owner,
         .request = request,
-        .provider = provider->name,
-        .model = provider->model,
+        .provider = choice.provider->name,
+        .model = choice.model,
         .writer = exchange->app->writer,
         .history_max = (size_t)config->context_messages,
         .now_ms = clock_wall_ms(),
@@ -111,7 +96,7 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
     turn.lease_until_ms = turn.now_ms + CHAT_LEASE_MS;
     if (request->history_len > 0)
         turn.history_max = cost.max_messages = request->history_len + 1;
-    cost.answer_tokens = provider->max_tokens;
+    cost.answer_tokens = choice.provider->max_tokens;
     result = limits_admit(exchange->app->limits, &chat->limits, &cost, turn.now_ms, fault);
     if (result != RESULT_OK)
         return result;
@@ -128,8 +113,13 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
         return store_answer_get(exchange->app->store, chat->message_id, 0, turn.now_ms,
                                 &chat->snapshot, fault);
     }
-    result = answer_start_prepare(&chat->start, config, provider, request, provider->model, &begun,
-                                  fault);
+    result = answer_start_prepare(&chat->start, config, choice.provider, request, choice.model,
+                                  &begun, fault);
+    if (result == RESULT_OK && config->response_cache_s > 0) {
+        bool hit = answer_start_recall(&chat->start, config, exchange->app->store);
+
+        response_header(&exchange->response, "X-Cache", hit ? "hit" : "miss");
+    }
     text_copy(chat->start.request_id, sizeof chat->start.request_id, exchange->request.id);
     return result;
 }
@@ -190,6 +180,7 @@ void chat_on_loop(struct exchange *exchange)
         return;
     }
     chat->start.unattended = chat->poll;
+    chat->start.wants_reasoning = chat->client.reasoning;
     answer = find_or_start(exchange->app->answers, chat);
     if (answer != NULL && chat->poll) {
         reply_accepted(exchange, chat);
@@ -210,7 +201,8 @@ static enum result prepare(struct exchange *exchange, const struct dialect *dial
 {
     const struct config *config = exchange->app->config;
     struct dialect_limits limits = { .max_message_length = (size_t)config->max_message_length,
-                                     .max_history = (size_t)config->max_history };
+                                     .max_history = (size_t)config->max_history,
+                                     .max_image_bytes = (size_t)config->max_image_bytes };
     struct buf *body_bytes = &exchange->request.body;
     struct json_object *body = NULL;
     struct turn_request request = { 0 };
@@ -229,6 +221,8 @@ static enum result prepare(struct exchange *exchange, const struct dialect *dial
             wants_stream(exchange, body, dialect, delivery) ? ANSWER_STREAM : ANSWER_JSON;
         result = read_deliver(body, &chat->poll, fault);
     }
+    if (result == RESULT_OK)
+        result = read_reasoning(exchange, body, &chat->client.reasoning, fault);
     if (result == RESULT_OK) {
         chat->client.question = strdup(request.message);
         result = begin_turn(exchange, dialect, &request, chat, fault);

@@ -35,8 +35,4 @@ void chat_on_loop(struct exchange *exchange);
 bool chat_wants_stream(const struct exchange *exchange, struct json_object *body,
                        const struct dialect *dialect);
 
-/* The provider that a request names, or the default. RESULT_INVALID unknown_provider, unknown_model. */
-enum result chat_choose_provider(const struct exchange *exchange, const struct turn_request *turn,
-                                 const struct provider **out, struct fault *fault);
-
 #endif

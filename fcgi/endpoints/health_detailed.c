@@ -2,7 +2,7 @@
  * health_detailed: GET /api/health/detailed (contract 002): what an operator wants to see at a glance: the store,
  * each provider, this process and its answers, the disk. Never a path, a key, or anything that somebody said.
  *
- * Request thread. What a provider did is known per process, so two calls may differ.
+ * Request thread. What is said of a provider is what all workers saw of it.
  */
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/json.h"
-#include "common/providers/outcomes.h"
+#include "common/breaker.h"
 #include "common/store/conversations.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/endpoints.h"
@@ -39,12 +39,26 @@ static void put_known(struct buf *out, const char *key, int64_t value)
         json_put_member_int(out, key, value);
 }
 
-static void put_provider(struct buf *out, const char *name, const struct provider *provider,
-                         bool is_default)
+/* What the breaker knows; nothing but nulls for a provider that is not configured. */
+static void put_breaker(struct buf *out, const struct breaker_facts *facts)
 {
-    struct outcome outcome;
+    put_time(out, "last_success", facts->last_success_ms);
+    if (facts->last_error_ms > 0) {
+        buf_puts(out, ",\"last_error\":{");
+        json_put_member(out, "code", facts->last_error);
+        put_time(out, "timestamp", facts->last_error_ms);
+        buf_putc(out, '}');
+    } else {
+        json_put_member(out, "last_error", NULL);
+    }
+    json_put_member(out, "breaker", breaker_state_name(facts->state));
+    json_put_member_int(out, "failures", facts->failures);
+    json_put_member_int(out, "retry_in_ms", facts->open_ms);
+}
 
-    outcomes_get(name, &outcome);
+static void put_provider(struct buf *out, const char *name, const struct provider *provider,
+                         const struct breaker_facts *facts, bool is_default)
+{
     if (out->len > 0 && out->data[out->len - 1] == '}')
         buf_putc(out, ',');
     buf_putc(out, '{');
@@ -52,15 +66,7 @@ static void put_provider(struct buf *out, const char *name, const struct provide
     json_put_member_bool(out, "configured", provider != NULL);
     json_put_member_bool(out, "default", is_default);
     json_put_member(out, "model", provider != NULL ? provider->model : NULL);
-    put_time(out, "last_success", outcome.success_ms);
-    if (outcome.error_ms > 0) {
-        buf_puts(out, ",\"last_error\":{");
-        json_put_member(out, "code", outcome.error);
-        put_time(out, "timestamp", outcome.error_ms);
-        buf_putc(out, '}');
-    } else {
-        json_put_member(out, "last_error", NULL);
-    }
+    put_breaker(out, facts);
     buf_putc(out, '}');
 }
 
@@ -72,14 +78,20 @@ static bool is_configured(const struct providers *providers, const char *name)
     return false;
 }
 
-static void put_providers(struct buf *out, const struct providers *providers)
+static void put_providers(struct buf *out, const struct app *app)
 {
+    static const struct breaker_facts nothing = { .last_error = "" };
+    const struct providers *providers = &app->providers;
+    struct breaker_facts facts;
+
     buf_puts(out, ",\"providers\":[");
-    for (size_t i = 0; i < providers->count; i++)
-        put_provider(out, providers->list[i].name, &providers->list[i], i == 0);
+    for (size_t i = 0; i < providers->count; i++) {
+        breaker_facts(app->breakers, i, &facts);
+        put_provider(out, providers->list[i].name, &providers->list[i], &facts, i == 0);
+    }
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (!is_configured(providers, known[i]))
-            put_provider(out, known[i], NULL, false);
+            put_provider(out, known[i], NULL, &nothing, false);
     buf_putc(out, ']');
 }
 
@@ -127,7 +139,7 @@ void endpoint_health_detailed(struct exchange *exchange)
     json_put_member(&body, "version", PARLEY_VERSION);
     json_put_member_int(&body, "uptime", uptime_s > 0 ? uptime_s : 0);
     put_store(&body, writable, latency_us, &facts);
-    put_providers(&body, &app->providers);
+    put_providers(&body, app);
     put_worker(&body, app);
     buf_putc(&body, '}');
     if (!writable)

@@ -12,11 +12,11 @@ function layer_of(path) {
     if (path ~ /^common\/chat\//)      return 3
     if (path ~ /^common\/dialects\//)  return 4
     if (path ~ /^common\/providers\//) return 5
-    if (path ~ /^common\/relay/)       return 6
+    if (path ~ /^common\/(relay|breaker)/) return 6
     if (path ~ /^common\/store\//)     return 7
     if (path ~ /^common\/limits\//)    return 8
     if (path ~ /^common\/memory\//)    return 9
-    if (path ~ /^common\/answers/)     return 10
+    if (path ~ /^common\/(answers|models)/) return 10
     if (path ~ /^fcgi\/(app|version)\.h$/) return 11
     if (path ~ /^fcgi\/process\//)     return 12
     if (path ~ /^fcgi\/http\//)        return 13

@@ -14,7 +14,7 @@ const QUESTION = 'never-log-this-question';
 let mock, parley, pids;
 before(async () => {
   mock = await startMock();
-  parley = await startParley({ mock, via: 'nginx', workers: 2, env: { LOG_LEVEL: 'debug' } });
+  parley = await startParley({ mock, via: 'nginx', workers: 2, env: { LOG_LEVEL: 'debug', BREAKER_FAILURES: 0 } });
   pids = parley.workerPids();
 });
 after(async () => {

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <json-c/json.h>
@@ -282,6 +283,26 @@ static void check_errors(const struct provider_ops *ops, const struct error_case
 
 /* ---- configuration ---- */
 
+/* The options whose names depend on PROVIDERS, and those of the built-in ones. */
+static void clear_provider_options(void)
+{
+    static const char *const prefixes[] = { "PROVIDER_", "OPENAI_", "ANTHROPIC_" };
+    for (size_t i = 0; environ[i];) {
+        char name[100];
+        size_t len = strcspn(environ[i], "=");
+        bool ours = false;
+        for (size_t j = 0; j < 3; j++)
+            ours = ours || strncmp(environ[i], prefixes[j], strlen(prefixes[j])) == 0;
+        if (!ours || len >= sizeof name) {
+            i++;
+            continue;
+        }
+        memcpy(name, environ[i], len);
+        name[len] = '\0';
+        unsetenv(name);
+    }
+}
+
 /* Load the providers of exactly these options: name, value, ..., NULL. */
 static void load_providers(const char *const *options, struct config *config,
                            struct providers *providers)
@@ -292,6 +313,7 @@ static void load_providers(const char *const *options, struct config *config,
         if (config_options[i].alias)
             unsetenv(config_options[i].alias);
     }
+    clear_provider_options();
     setenv("PARLEY_ENV", "/dev/null", 1);
     for (; *options; options += 2)
         setenv(options[0], options[1], 1);

@@ -110,14 +110,129 @@ static void names_and_aliases_are_found_in_any_case(void **state)
 {
     (void)state;
     struct provider list[] = { { .name = "demo" }, { .name = "anthropic" } };
-    struct providers providers = { list, 2 };
+    struct providers providers = { .list = list, .count = 2 };
     assert_ptr_equal(providers_find(&providers, NULL), &list[0]);
     assert_ptr_equal(providers_find(&providers, ""), &list[0]);
     assert_ptr_equal(providers_find(&providers, "ANTHROPIC"), &list[1]);
     assert_ptr_equal(providers_find(&providers, "Claude"), &list[1]);
     assert_null(providers_find(&providers, "openai"));
-    assert_null(providers_find(&(struct providers){ list, 1 }, "claude"));
-    assert_null(providers_find(&(struct providers){ NULL, 0 }, NULL));
+    assert_null(providers_find(&(struct providers){ .list = list, .count = 1 }, "claude"));
+    assert_null(providers_find(&(struct providers){ .count = 0 }, NULL));
+}
+
+/* ---- further providers ---- */
+
+static void further_providers_come_from_their_options(void **state)
+{
+    (void)state;
+    struct config config;
+    struct providers providers;
+    load_providers(
+        OPTIONS("OPENAI_API_KEY", "sk-1", "OPENAI_MODELS", "gpt-4o, gpt-4o-mini,o3", "PROVIDERS",
+                "Mistral,my-box", "PROVIDER_MISTRAL_BASE", "https://api.mistral.ai/v1/",
+                "PROVIDER_MISTRAL_API_KEY", "sk-m", "PROVIDER_MISTRAL_MODELS", "small,large",
+                "PROVIDER_MISTRAL_PRICE_INPUT", "2", "PROVIDER_MISTRAL_PRICE_OUTPUT", "6",
+                "PROVIDER_MISTRAL_IDLE_TIMEOUT_MS", "77", "PROVIDER_MISTRAL_IMAGES", "off",
+                "PROVIDER_MY_BOX_KIND", "anthropic", "PROVIDER_MY_BOX_API_KEY", "sk-b",
+                "PROVIDER_MY_BOX_MODEL", "claude-x", "PROVIDER_FAILOVER", "my-box,demo,my-box"),
+        &config, &providers);
+    assert_int_equal(providers.count, 4);
+    assert_int_equal(providers.failover_count, 2);
+    assert_string_equal(providers.failover[0]->name, "my-box");
+    assert_string_equal(providers.failover[1]->name, "demo");
+
+    const struct provider *openai = providers_find(&providers, "openai");
+    assert_int_equal(openai->model_count, 3);
+    assert_string_equal(openai->models[0], "gpt-4o-mini");
+    assert_true(provider_has_model(openai, "o3"));
+    assert_false(provider_has_model(openai, "o"));
+
+    const struct provider *mistral = providers_find(&providers, "mistral");
+    assert_string_equal(mistral->base_url, "https://api.mistral.ai/v1");
+    assert_string_equal(mistral->model, "small");
+    assert_int_equal(mistral->idle_timeout_ms, 77);
+    assert_int_equal(mistral->connect_timeout_ms, config.connect_timeout_ms);
+    assert_false(mistral->sees_images);
+    assert_true(mistral->temperature < 0);
+
+    const struct provider *box = providers_find(&providers, "my-box");
+    assert_ptr_equal(box->ops, &provider_anthropic);
+    assert_string_equal(box->base_url, "https://api.anthropic.com");
+    assert_true(box->sees_images);
+    providers_free(&providers);
+    config_free(&config);
+}
+
+static void what_cannot_be_a_further_provider_stops_the_start(void **state)
+{
+    (void)state;
+    static const char *const cases[][4] = {
+        { "PROVIDERS", "openai", "openai", NULL },
+        { "PROVIDERS", "claude", "claude", NULL },
+        { "PROVIDERS", "a/b", "a/b", NULL },
+        { "PROVIDERS", "a,A", "\"a\"", NULL },
+        { "PROVIDERS", "lost", "neither a base URL", NULL },
+        { "PROVIDER_FAILOVER", "nobody", "nobody", NULL },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct config config;
+        struct providers providers;
+        struct fault fault = { 0 };
+        load_providers((const char *const[]){ NULL }, &config, &providers);
+        providers_free(&providers);
+        config_free(&config);
+        setenv(cases[i][0], cases[i][1], 1);
+        enum result result = config_load(&config, NULL, &fault);
+        if (result == RESULT_OK) {
+            result = providers_load(&config, &providers, &fault);
+            config_free(&config);
+        }
+        assert_int_equal(result, RESULT_INVALID);
+        assert_string_equal(fault.field, cases[i][0]);
+        if (!strstr(fault.text, cases[i][2]))
+            fail_msg("%s", fault.text);
+    }
+}
+
+static void costs_are_the_prices_of_a_million_tokens(void **state)
+{
+    (void)state;
+    struct provider provider = { .price_input = 2.5, .price_output = 10, .price_cached = 1.25 };
+    struct stream_usage usage = {
+        .prompt_tokens = 1000, .cached_tokens = 400, .completion_tokens = 100, .known = true
+    };
+    assert_int_equal(provider_cost_nano(&provider, &usage),
+                     (600 * 2500 + 400 * 1250 + 100 * 10000));
+    usage.known = false;
+    assert_int_equal(provider_cost_nano(&provider, &usage), 0);
+}
+
+static void the_key_goes_where_the_operator_says(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *auth, *headers;
+    } cases[] = {
+        { NULL, "Content-Type: application/json\nAccept: text/event-stream\n"
+                "Authorization: Bearer k\n" },
+        { "api-key", "Content-Type: application/json\nAccept: text/event-stream\napi-key: k\n" },
+        { "none", "Content-Type: application/json\nAccept: text/event-stream\n" },
+    };
+    struct chat_message message = { .role = CHAT_USER, .content = (char[]){ "q" }, .len = 1 };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct provider azure = {
+            .ops = &provider_openai,
+            .base_url =
+                (char[]){ "https://x.example/openai/deployments/g/?api-version=2024-10-21" },
+            .api_key = (char[]){ "k" },
+            .max_tokens_field = "max_tokens",
+            .auth = cases[i].auth,
+        };
+        struct provider_call call = { &azure, "m", "", &message, 1, NULL };
+        check_request(
+            &call, "https://x.example/openai/deployments/g/chat/completions?api-version=2024-10-21",
+            cases[i].headers, NULL);
+    }
 }
 
 /* ---- failures ---- */
@@ -231,7 +346,6 @@ int main(void)
     (void)check_stream;
     (void)check_cuts;
     (void)check_garbage;
-    (void)check_request;
     (void)check_too_large;
     (void)check_errors;
     const struct CMUnitTest tests[] = {
@@ -241,6 +355,10 @@ int main(void)
         cmocka_unit_test(a_default_that_is_not_available_stops_the_start_and_says_what_is),
         cmocka_unit_test(options_arrive_in_the_provider),
         cmocka_unit_test(names_and_aliases_are_found_in_any_case),
+        cmocka_unit_test(further_providers_come_from_their_options),
+        cmocka_unit_test(what_cannot_be_a_further_provider_stops_the_start),
+        cmocka_unit_test(costs_are_the_prices_of_a_million_tokens),
+        cmocka_unit_test(the_key_goes_where_the_operator_says),
         cmocka_unit_test(every_status_has_its_verdict),
         cmocka_unit_test(retry_after_is_read_in_all_its_forms),
         cmocka_unit_test(a_retry_date_is_counted_from_now),

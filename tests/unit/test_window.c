@@ -130,9 +130,32 @@ static void the_stricter_bound_counts(void **state)
     assert_int_equal(first_of("uauauau", 40, &limits), 6);
 }
 
+static void families_are_known_by_their_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model;
+        int percent;
+    } cases[] = {
+        { "gpt-4o-mini", 100 },
+        { "ft:gpt-4o:acme", 100 },
+        { "o3-mini", 100 },
+        { "claude-3-5-sonnet-latest", 120 },
+        { "anthropic/Claude-3.7", 120 },
+        { "meta-llama/Llama-3.1-8B-Instruct", 110 },
+        { "mistral-small-latest", 115 },
+        { "gemini-2.0-flash", 105 },
+        { "solo1", 120 },
+        { "", 120 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(window_family_percent(cases[i].model), cases[i].percent);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(families_are_known_by_their_names),
         cmocka_unit_test(tokens_are_estimated_by_script),
         cmocka_unit_test(an_estimate_never_shrinks_when_text_grows),
         cmocka_unit_test(without_bounds_all_goes),

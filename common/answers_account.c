@@ -1,0 +1,52 @@
+/*
+ * answers_account: what an answer came to, when it has ended: its tokens, and its line in the log. Loop thread.
+ */
+#include "common/answers_private.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/chat/window.h"
+
+/* The provider's own figures, else our estimate, marked as such. */
+void account_usage(struct answer *answer)
+{
+    struct stream_usage *usage = &answer->usage;
+
+    if (usage->known)
+        return;
+    /* Who refuses a question does not charge for it. */
+    if (answer->text.len == 0 && (answer->http_status == 0 || answer->http_status >= 300))
+        return;
+    usage->prompt_tokens = answer->prompt_estimate;
+    usage->completion_tokens = window_estimate(buf_str(&answer->text), answer->text.len) *
+                               window_family_percent(answer->model) / 100;
+    usage->total_tokens = usage->prompt_tokens + usage->completion_tokens;
+    usage->known = usage->estimated = true;
+}
+
+void account_log(const struct answer *answer, bool stored)
+{
+    int64_t now = clock_mono_ms();
+
+    log_write(
+        answer->fault != NULL || answer->finish == FINISH_FALLBACK ? LOG_WARN : LOG_INFO, "turn",
+        (struct log_field[]){
+            LOG_STR("request_id", answer->request_id),
+            LOG_STR("message_id", answer->message_id),
+            LOG_STR("provider", answer->provider->name),
+            LOG_STR("model", answer->model),
+            LOG_STR("status", turn_status_name(answer->status)),
+            LOG_STR("finish", finish_reason_name(answer->finish)),
+            LOG_INT("bytes", (int64_t)answer->text.len),
+            LOG_INT("prompt_tokens", answer->usage.prompt_tokens),
+            LOG_INT("completion_tokens", answer->usage.completion_tokens),
+            LOG_INT("first_delta_ms",
+                    answer->first_delta_ms == 0 ? -1 : answer->first_delta_ms - answer->started_ms),
+            LOG_INT("total_ms", now - answer->started_ms),
+            LOG_BOOL("stored", stored),
+            LOG_INT("attempts", answer->attempts),
+            LOG_BOOL("cached", answer->cached),
+            LOG_STR("code", answer->fault != NULL ? answer->fault->code : answer->failed_code),
+            LOG_STR("detail", answer->log_detail != NULL ? answer->log_detail : ""),
+            { 0 },
+        });
+}
