@@ -137,8 +137,9 @@ static bool is_unspent(const struct answer *answer)
 {
     if (answer->cached || answer->finish == FINISH_FALLBACK)
         return true;
-    return answer->fault != NULL && answer->text.len == 0 && answer->usage.estimated &&
-           answer->status == TURN_FAILED && answer->fault->result != RESULT_UPSTREAM_SLOW;
+    return answer->fault != NULL && answer->text.len == 0 &&
+           (!answer->usage.known || answer->usage.estimated) && answer->status == TURN_FAILED &&
+           answer->fault->result != RESULT_UPSTREAM_SLOW;
 }
 
 static void end_run(uv_work_t *work)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# `make dist`: a tarball for shared hosts, where nothing can be installed. libfcgi, json-c, SQLite, libuv and libsodium
+# `make dist`: a tarball for shared hosts, where nothing can be installed. libfcgi, json-c, SQLite, libuv, libsodium and hiredis
 # are inside the program; libcurl, which Debian does not offer for that, lies beside it in lib/ with what it needs.
 # The directories in the tarball are those of deploy/shared-hosting.
 #
@@ -20,7 +20,7 @@ mkdir -p "$tree/parley/lib" "$tree/licenses" "$tree/docs"
 # shellcheck disable=SC2016 # $ORIGIN is for the loader
 ${CC:-cc} -pie -Wl,-z,relro,-z,now -Wl,--disable-new-dtags,-rpath,'$ORIGIN/lib' -static-libgcc \
     -o "$tree/parley/parley" "$out/obj/fcgi/main.o" "$out/libparley.a" \
-    -Wl,-Bstatic -lfcgi -ljson-c -lsqlite3 -luv_a -lsodium -Wl,-Bdynamic -lcurl -lm -lpthread -ldl
+    -Wl,-Bstatic -lfcgi -ljson-c -lsqlite3 -luv_a -lsodium -lhiredis -Wl,-Bdynamic -lcurl -lm -lpthread -ldl
 strip --strip-unneeded "$tree/parley/parley"
 
 # The C library is the host's: it must fit the host's kernel, names and locales.
@@ -32,7 +32,7 @@ done
 chmod 644 "$tree"/parley/lib/*
 
 # What is inside has licenses that want to be passed on.
-archives=$(for lib in fcgi json-c sqlite3 uv_a sodium; do "${CC:-cc}" -print-file-name=lib$lib.a; done)
+archives=$(for lib in fcgi json-c sqlite3 uv_a sodium hiredis; do "${CC:-cc}" -print-file-name=lib$lib.a; done)
 # shellcheck disable=SC2086 # lists of paths
 files=$(readlink -f $libraries $archives)
 # dpkg knows some files by /lib that are in /usr/lib now, so it does not know every name given here.
