@@ -42,11 +42,6 @@ static int refuse_arguments(int argc, char **argv)
 
 /* ---- serve ---- */
 
-struct serve_arguments {
-    const char *listen; /* NULL = LISTEN */
-    int64_t workers;    /* -1 = WORKERS */
-};
-
 static bool parse_workers(const char *text, int64_t *out)
 {
     char *end;
@@ -60,10 +55,9 @@ static bool parse_workers(const char *text, int64_t *out)
     return true;
 }
 
-static int parse_serve(int argc, char **argv, struct serve_arguments *out)
+static int parse_serve(int argc, char **argv, struct serve_call *out)
 {
-    out->listen = NULL;
-    out->workers = -1;
+    *out = (struct serve_call){ .program = argv[0], .workers = -1 };
     for (int i = 2; i < argc; i += 2) {
         if (strcmp(argv[i], "--listen") != 0 && strcmp(argv[i], "--workers") != 0)
             return complain("unknown option", argv[i]);
@@ -80,17 +74,15 @@ static int parse_serve(int argc, char **argv, struct serve_arguments *out)
 
 static int run_serve(int argc, char **argv)
 {
-    struct serve_arguments arguments;
+    struct serve_call call;
     struct config config;
-    int status = parse_serve(argc, argv, &arguments);
+    int status = parse_serve(argc, argv, &call);
 
     if (status != 0)
         return status;
     if (!start_up(&config, argv[0]))
         return 1;
-    if (arguments.workers >= 0)
-        config.workers = arguments.workers;
-    status = serve_address(&config, arguments.listen != NULL ? arguments.listen : config.listen);
+    status = serve_address(&config, &call);
     config_free(&config);
     return status;
 }
