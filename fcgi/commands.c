@@ -18,6 +18,7 @@
 #include "fcgi/process/master.h"
 #include "fcgi/serve.h"
 #include "fcgi/start.h"
+#include "fcgi/status_command.h"
 #include "fcgi/version.h"
 
 #define EXIT_USAGE 2
@@ -179,6 +180,8 @@ static const struct command commands[] = {
       command_audit },
     { "purge", "[--older-than DAYS | --visitor ID | --user ID] [--dry-run]",
       "erase conversations; without a choice those older than RETENTION_DAYS", command_purge },
+    { "status", "[--json] [--watch] [PID]", "what the running service and its workers are doing",
+      status_command },
     { "print-config-docs", "", "the options as a Markdown page", run_print_docs },
     { "print-env-example", "", "the options as a commented .env file", run_print_env },
     { "print-routes", "", "every method and path that is served, one per line", run_print_routes },

@@ -52,6 +52,7 @@ static bool start(void *ctx, uv_loop_t *loop)
         return false;
     }
     serve->app.board = serve->board;
+    memcpy(serve->app.client_key, serve->board->client_key, sizeof serve->app.client_key);
     for (size_t i = 0; i < serve->count; i++) {
         enum result result = server_open(&serve->app, serve->fds[i], &serve->servers[i]);
         if (result != RESULT_OK) {
