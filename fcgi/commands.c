@@ -14,6 +14,7 @@
 #include "common/providers/provider.h"
 #include "fcgi/care.h"
 #include "fcgi/commands_admin.h"
+#include "fcgi/doctor.h"
 #include "fcgi/http/router.h"
 #include "fcgi/process/master.h"
 #include "fcgi/serve.h"
@@ -180,6 +181,8 @@ static const struct command commands[] = {
       command_audit },
     { "purge", "[--older-than DAYS | --visitor ID | --user ID] [--dry-run]",
       "erase conversations; without a choice those older than RETENTION_DAYS", command_purge },
+    { "doctor", "[URL]", "looks at this machine, the providers and the site; says what to mend",
+      doctor_command },
     { "status", "[--json] [--watch] [PID]", "what the running service and its workers are doing",
       status_command },
     { "print-config-docs", "", "the options as a Markdown page", run_print_docs },

@@ -93,6 +93,18 @@ static void release(struct found *found)
         scoreboard_detach(found->boards[i]);
 }
 
+pid_t status_find_running(void)
+{
+    struct found found = { .count = 0 };
+    pid_t pid = 0;
+
+    look_everywhere(&found);
+    if (found.count > 0)
+        pid = found.boards[0]->pid;
+    release(&found);
+    return pid;
+}
+
 static int show(bool as_json, int pid)
 {
     struct found found = { .count = 0 };

@@ -60,6 +60,9 @@ void endpoint_health_detailed(struct exchange *exchange);
 void endpoint_status(struct exchange *exchange);
 void endpoint_metrics(struct exchange *exchange);
 
+/* probe.c */
+void endpoint_probe(struct exchange *exchange);
+
 /* site_config.c */
 void endpoint_config(struct exchange *exchange);
 

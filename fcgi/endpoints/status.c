@@ -14,18 +14,14 @@
 #include "fcgi/app.h"
 #include "fcgi/endpoints/endpoints.h"
 #include "fcgi/http/exchange.h"
-#include "fcgi/http/transport.h"
 #include "fcgi/process/status.h"
 
-static bool came_through_a_stranger(const struct request *request)
+static bool came_through_a_stranger(const struct exchange *exchange)
 {
     static const char *const headers[] = { "X-Forwarded-For", "Forwarded", "X-Real-IP" };
-    const char *peer = request->transport->ops->variable(request->transport, "REMOTE_ADDR");
 
-    if (peer == NULL || strcmp(peer, request->address) != 0)
-        return false; /* the address is what a trusted proxy told */
     for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
-        if (request_header(request, headers[i]) != NULL)
+        if (!exchange->peer.trusted && request_header(&exchange->request, headers[i]) != NULL)
             return true;
     }
     return false;
@@ -33,12 +29,11 @@ static bool came_through_a_stranger(const struct request *request)
 
 static bool may_see(struct exchange *exchange)
 {
-    const struct request *request = &exchange->request;
     struct net_list list;
     struct fault fault;
 
     if (net_list_parse(exchange->app->config->status_allow, &list) &&
-        net_list_has(&list, request->address) && !came_through_a_stranger(request))
+        net_list_has(&list, exchange->peer.address) && !came_through_a_stranger(exchange))
         return true;
     fault_set(&fault, RESULT_FORBIDDEN, "not_allowed_here", NULL,
               "This page is only for the networks listed in the setting STATUS_ALLOW.");

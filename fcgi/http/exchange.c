@@ -79,9 +79,9 @@ static void log_request(const struct exchange *exchange, int64_t now_us)
         fields[n++] = LOG_INT("prompt_tokens", exchange->turn.prompt_tokens);
         fields[n++] = LOG_INT("completion_tokens", exchange->turn.completion_tokens);
     }
-    if (exchange->app != NULL && exchange->request.address != NULL)
+    if (exchange->app != NULL && exchange->peer.address[0] != '\0')
         fields[n++] = LOG_STR(
-            "client", client_hash(exchange->app->client_key, exchange->request.address, client));
+            "client", client_hash(exchange->app->client_key, exchange->peer.address, client));
     fields[n++] = LOG_STR("outcome", outcome_of(exchange));
     if (exchange->response.code[0] != '\0')
         fields[n++] = LOG_STR("code", exchange->response.code);

@@ -38,6 +38,7 @@ const struct route routes[] = {
     { HTTP_GET, "/api/health", ROUTE_PROBE, endpoint_api_health },
     { HTTP_GET, "/api/health/detailed", ROUTE_PROBE, endpoint_health_detailed },
     { HTTP_GET, "/health", ROUTE_PROBE, endpoint_health },
+    { HTTP_GET, "/api/probe", ROUTE_STREAM | ROUTE_PROBE, endpoint_probe },
     { HTTP_GET, "/status", ROUTE_PROBE, endpoint_status },
     { HTTP_GET, "/metrics", ROUTE_PROBE, endpoint_metrics },
     { HTTP_GET, "/api/config", 0, endpoint_config },
