@@ -138,6 +138,19 @@ describe('the request log', () => {
     assert.equal(call.headers['x-request-id'], reply.headers['x-request-id']);
   });
 
+  test('a request id counts only from a trusted proxy', async (t) => {
+    const id = 'from-the-proxy_1';
+    const headers = { 'X-Request-Id': id };
+    assert.notEqual((await parley.get('/api/health', { headers })).headers['x-request-id'], id);
+    const behind = await startParley({ mock, via: 'nginx', workers: 1, env: { TRUSTED_PROXIES: '127.0.0.1' } });
+    t.after(() => behind.stop());
+    assert.equal((await behind.get('/api/health', { headers })).headers['x-request-id'], id);
+    assert.notEqual((await behind.get('/api/health', { headers: { 'X-Request-Id': 'no id "at all"' } })).headers['x-request-id'], 'no id "at all"');
+    /* and its visitors are not this machine */
+    assert.equal((await behind.get('/metrics', { headers: { 'X-Forwarded-For': '203.0.113.9' } })).status, 403);
+    assert.equal((await behind.get('/metrics', { headers: { 'X-Forwarded-For': '::1' } })).status, 200);
+  });
+
   test('as text, every line is one line', async (t) => {
     const file = `${parley.dir}/text.log`;
     const text = await startParley({ mock, via: 'nginx', workers: 1, env: { LOG_FORMAT: 'text', LOG_FILE: file } });
