@@ -115,7 +115,7 @@ static bool check_mode(char *value)
 {
     size_t len = strspn(value, "01234567");
 
-    return value[len] == '\0' && len <= 5 && strtol(value, NULL, 8) <= 07777;
+    return len <= 5 && value[len] == '\0' && strtol(value, NULL, 8) <= 07777;
 }
 
 static bool check_database(char *value)

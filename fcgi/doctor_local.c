@@ -57,7 +57,9 @@ static void say_socket_owner(struct doctor *doctor, const char *path)
 
     if (stat(path, &st) != 0)
         return;
+    /* cppcheck-suppress getpwuidCalled ; one thread */
     user = getpwuid(st.st_uid);
+    /* cppcheck-suppress getgrgidCalled ; one thread */
     group = getgrgid(st.st_gid);
     doctor_pass(doctor, "socket", "%s answers; mode %03o, %s:%s", path, st.st_mode & 07777,
                 user != NULL ? user->pw_name : "?", group != NULL ? group->gr_name : "?");

@@ -64,6 +64,7 @@ static void look_into(int pid, struct found *found)
     fds = opendir(directory);
     if (fds == NULL)
         return;
+    /* cppcheck-suppress readdirCalled ; one thread, and readdir_r is no better */
     while ((entry = readdir(fds)) != NULL) {
         snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
         if (is_board(path)) {
@@ -79,6 +80,7 @@ static void look_everywhere(struct found *found)
     DIR *processes = opendir("/proc");
     struct dirent *entry;
 
+    /* cppcheck-suppress readdirCalled ; the same */
     while (processes != NULL && (entry = readdir(processes)) != NULL) {
         if (isdigit((unsigned char)entry->d_name[0]))
             look_into((int)strtol(entry->d_name, NULL, 10), found);

@@ -27,13 +27,14 @@ static void log_stack(int number)
 {
     char text[TEXT_SIZE];
     void *frames[FRAMES];
+    int count = backtrace(frames, FRAMES);
     size_t len = 0;
     int fds[2];
     ssize_t n;
 
     if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0)
         return;
-    backtrace_symbols_fd(frames, backtrace(frames, FRAMES), fds[1]);
+    backtrace_symbols_fd(frames, count, fds[1]);
     close(fds[1]);
     while (len < sizeof text - 1 && (n = read(fds[0], text + len, sizeof text - 1 - len)) > 0)
         len += (size_t)n;

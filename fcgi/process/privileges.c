@@ -23,6 +23,7 @@
 /* A name, or a number. */
 static bool find_group(const char *name, gid_t *gid)
 {
+    /* cppcheck-suppress getgrnamCalled ; one thread */
     const struct group *group = getgrnam(name);
     char *end;
 
@@ -36,11 +37,13 @@ static bool find_group(const char *name, gid_t *gid)
 
 static bool find_user(const char *name, uid_t *uid, gid_t *gid)
 {
+    /* cppcheck-suppress getpwnamCalled ; one thread */
     const struct passwd *user = getpwnam(name);
     char *end;
 
     if (user == NULL && name[0] >= '0' && name[0] <= '9') {
         *uid = (uid_t)strtoul(name, &end, 10);
+        /* cppcheck-suppress getpwuidCalled ; one thread */
         user = *end == '\0' ? getpwuid(*uid) : NULL;
         if (user == NULL) {
             *gid = (gid_t)*uid;
