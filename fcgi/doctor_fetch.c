@@ -91,6 +91,24 @@ void doctor_reply_free(struct doctor_reply *reply)
     buf_free(&reply->body);
 }
 
+const char *doctor_tls_remedy(enum relay_end end)
+{
+    switch (end) {
+    case RELAY_TLS_CA:
+        return "install ca-certificates, or name the file of your own authority in CA_FILE; a web "
+               "server must send its whole chain";
+    case RELAY_TLS_HOST:
+        return "use the host name that the certificate is for";
+    case RELAY_TLS_EXPIRED:
+        return "renew the certificate, if it is yours; else set this machine's clock";
+    case RELAY_TLS:
+        return "look at the words in brackets: a port that does not speak TLS, or too old a "
+               "version";
+    default:
+        return NULL;
+    }
+}
+
 void doctor_reply_words(const struct doctor_reply *reply, char *out, size_t size)
 {
     if (reply->end == RELAY_COMPLETE)

@@ -53,6 +53,8 @@ struct doctor_reply {
 void doctor_fetch(struct doctor *doctor, const char *method, const char *url, const char *headers,
                   struct doctor_reply *reply);
 void doctor_reply_free(struct doctor_reply *reply);
+/* Why its certificate is not believed, and what helps; NULL when it is. */
+const char *doctor_tls_remedy(enum relay_end end);
 /* What became of it, for people: "HTTP 502", "connection refused". */
 void doctor_reply_words(const struct doctor_reply *reply, char *out, size_t size);
 

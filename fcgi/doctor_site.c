@@ -45,9 +45,8 @@ static void judge_absence(struct site *site, const struct doctor_reply *reply)
     char words[300];
 
     doctor_reply_words(reply, words, sizeof words);
-    if (reply->end == RELAY_TLS)
-        doctor_say(doctor, DOCTOR_FAIL, "site",
-                   "renew the certificate, and let the web server send its whole chain",
+    if (doctor_tls_remedy(reply->end) != NULL)
+        doctor_say(doctor, DOCTOR_FAIL, "site", doctor_tls_remedy(reply->end),
                    "its certificate is not believed (%s)", words);
     else if (reply->end != RELAY_COMPLETE)
         doctor_say(
