@@ -229,6 +229,14 @@ static void on_done(void *ctx, enum relay_end end, const char *detail)
 
 static const struct relay_handler handler = { .head = on_head, .body = on_body, .done = on_done };
 
+/* The provider's support can find our request by it, and we theirs. */
+static const char *with_request_id(const struct answer *answer, struct buf *headers)
+{
+    if (answer->request_id[0] != '\0')
+        buf_putf(headers, "X-Request-Id: %s\n", answer->request_id);
+    return buf_str(headers);
+}
+
 static void begin_relay(struct answer *answer, int64_t total_timeout_ms)
 {
     const struct provider *provider = answer->provider;
@@ -237,7 +245,7 @@ static void begin_relay(struct answer *answer, int64_t total_timeout_ms)
     struct relay_request request = {
         .method = "POST",
         .url = buf_str(&encoded->url),
-        .headers = buf_str(&encoded->headers),
+        .headers = with_request_id(answer, &encoded->headers),
         .body = buf_take(&encoded->body),
         .body_len = body_len,
         .connect_timeout_ms = provider->connect_timeout_ms,

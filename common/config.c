@@ -21,6 +21,7 @@
 #define PREFIX(member)        .type = CONFIG_PREFIX, OFFSET(member, char *)
 #define ORIGINS(member)       .type = CONFIG_ORIGINS, OFFSET(member, char *)
 #define NETWORKS(member)      .type = CONFIG_NETWORKS, OFFSET(member, char *)
+#define MODE(member)          .type = CONFIG_MODE, OFFSET(member, char *)
 #define DATABASE(member)      .type = CONFIG_DATABASE, OFFSET(member, char *)
 #define REDIS(member)         .type = CONFIG_REDIS, .secret = true, OFFSET(member, char *)
 #define CHOICE(member, words) .type = CONFIG_CHOICE, .choices = (words), OFFSET(member, char *)
@@ -119,6 +120,60 @@ const struct config_option config_options[] = {
       INT(drain_s, 0, 3600),
       .fallback = "30",
       .help = "How long running answers may go on after a stop was asked for." },
+    { .name = "WATCHDOG_SECONDS",
+      .section = process,
+      INT(watchdog_s, 0, 3600),
+      .fallback = "30",
+      .help =
+          "A worker that has not moved for so long is replaced, its stack in the log; 0 = never." },
+    { .name = "MAX_REQUESTS",
+      .section = process,
+      INT(max_requests, 0, 1000000000),
+      .fallback = "0",
+      .help = "A worker is replaced after about so many requests; 0 = never." },
+    { .name = "MAX_MEMORY_MB",
+      .section = process,
+      INT(max_memory_mb, 0, 1000000),
+      .fallback = "0",
+      .help = "A worker whose memory grows beyond about so much is replaced; 0 = never." },
+    { .name = "PID_FILE",
+      .section = process,
+      STRING(pid_file),
+      .fallback = "",
+      .help = "File that holds the process id of `parley serve` while it runs; empty = none." },
+    { .name = "RUN_USER",
+      .section = process,
+      STRING(run_user),
+      .fallback = "",
+      .help =
+          "User that the workers become when started as root; empty = they stay who they are." },
+    { .name = "RUN_GROUP",
+      .section = process,
+      STRING(run_group),
+      .fallback = "",
+      .help = "Their group; empty = the group of RUN_USER." },
+    { .name = "UMASK",
+      .section = process,
+      MODE(umask),
+      .fallback = "",
+      .help = "Octal mask for files that are made, such as 0027; empty = as inherited." },
+    { .name = "SOCKET_MODE",
+      .section = process,
+      MODE(socket_mode),
+      .fallback = "0660",
+      .help = "Mode of the unix socket of `parley serve`; the web server must be able to write." },
+    { .name = "SOCKET_OWNER",
+      .section = process,
+      STRING(socket_owner),
+      .fallback = "",
+      .help = "Its owner, as user, user:group or :group; empty = whoever starts Parley." },
+    { .name = "STATUS_ALLOW",
+      .section = process,
+      NETWORKS(status_allow),
+      .fallback = "127.0.0.0/8 ::1",
+      .help =
+          "Networks that may see /status and /metrics. Requests that came through a proxy which "
+          "Parley does not know are refused in any case." },
 
     { .name = "LOG_LEVEL",
       .section = logging,
@@ -135,6 +190,13 @@ const struct config_option config_options[] = {
       CHOICE(log_format, "json|text"),
       .fallback = "json",
       .help = "One JSON object per line, or plain text." },
+    { .name = "SLOW_MS",
+      .section = logging,
+      INT(slow_ms, 0, 3600 * 1000),
+      .fallback = "10000",
+      .help =
+          "A request whose answer did not begin within so many milliseconds is logged once more, "
+          "with the stage that was slow; 0 = none is." },
 
     { .name = "DATABASE_URL",
       .section = storage,

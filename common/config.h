@@ -37,11 +37,22 @@ struct config {
     int64_t request_threads;
     int64_t max_streams; /* per worker */
     int64_t drain_s;
+    int64_t watchdog_s;    /* 0 = none */
+    int64_t max_requests;  /* per worker; 0 = any number */
+    int64_t max_memory_mb; /* per worker; 0 = any size */
+    char *pid_file;        /* "" = none */
+    char *run_user;        /* "" = whoever starts it */
+    char *run_group;
+    char *umask;        /* octal, "" = as inherited */
+    char *socket_mode;  /* octal */
+    char *socket_owner; /* user:group, "" = as made */
+    char *status_allow; /* list of networks */
 
     /* log */
     char *log_level;  /* error | warn | info | debug */
     char *log_file;   /* "" = stderr */
     char *log_format; /* json | text */
+    int64_t slow_ms;  /* 0 = no slow log */
 
     /* store */
     char *database_url;  /* sqlite:PATH */

@@ -21,6 +21,7 @@ enum config_type {
     CONFIG_PREFIX,   /* "" or /path without a slash at the end */
     CONFIG_ORIGINS,  /* list of web origins */
     CONFIG_NETWORKS, /* list of IP networks */
+    CONFIG_MODE,     /* octal, as of chmod, or "" */
     CONFIG_DATABASE, /* sqlite:PATH */
     CONFIG_REDIS,    /* redis://HOST or unix:PATH */
     CONFIG_INT,

@@ -111,6 +111,13 @@ static bool check_networks(char *value)
     return net_list_parse(value, &list);
 }
 
+static bool check_mode(char *value)
+{
+    size_t len = strspn(value, "01234567");
+
+    return len <= 5 && value[len] == '\0' && strtol(value, NULL, 8) <= 07777;
+}
+
 static bool check_database(char *value)
 {
     return text_starts_with(value, "sqlite:") && value[strlen("sqlite:")] != '\0';
@@ -223,6 +230,7 @@ static const struct {
     [CONFIG_NETWORKS] = { check_networks, NULL,
                           "networks such as 10.0.0.0/8 or 2001:db8::/32, addresses, or unix, "
                           "separated by spaces or commas" },
+    [CONFIG_MODE] = { check_mode, NULL, "an octal mode such as 0660" },
     [CONFIG_DATABASE] = { check_database, NULL, "sqlite:PATH" },
     [CONFIG_REDIS] = { check_redis, NULL,
                        "redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER] or unix:/PATH" },

@@ -59,6 +59,7 @@ enum result app_open_shared(struct app *app, const struct config *config, struct
         return fault_set(fault, RESULT_INTERNAL, "no_randomness", NULL,
                          "The system has no source of randomness.");
     id_make(app->writer, "w_");
+    id_random(app->client_key, sizeof app->client_key);
     if ((result = providers_load(config, &app->providers, fault)) != RESULT_OK)
         return result;
     if ((result = open_breakers(app, breakers, fault)) != RESULT_OK)

@@ -17,6 +17,7 @@ struct breakers;
 struct identity;
 struct limits;
 struct relay;
+struct scoreboard;
 struct store;
 struct uv_loop_s;
 
@@ -35,6 +36,8 @@ struct app {
     int64_t started_ms;  /* wall clock of the whole program's start */
     /* Have the answer made by a process of its own; NULL where this process stays. False: could not. */
     bool (*answer_detached)(const char *message_id);
+    struct scoreboard *board;     /* what all workers do; NULL in a CGI */
+    unsigned char client_key[16]; /* for client_hash; one for all workers */
 };
 
 /* Open everything on `loop`. `fault` has the operator's sentence. */

@@ -14,10 +14,12 @@
 #include "common/providers/provider.h"
 #include "fcgi/care.h"
 #include "fcgi/commands_admin.h"
+#include "fcgi/doctor.h"
 #include "fcgi/http/router.h"
 #include "fcgi/process/master.h"
 #include "fcgi/serve.h"
 #include "fcgi/start.h"
+#include "fcgi/status_command.h"
 #include "fcgi/version.h"
 
 #define EXIT_USAGE 2
@@ -42,11 +44,6 @@ static int refuse_arguments(int argc, char **argv)
 
 /* ---- serve ---- */
 
-struct serve_arguments {
-    const char *listen; /* NULL = LISTEN */
-    int64_t workers;    /* -1 = WORKERS */
-};
-
 static bool parse_workers(const char *text, int64_t *out)
 {
     char *end;
@@ -60,10 +57,9 @@ static bool parse_workers(const char *text, int64_t *out)
     return true;
 }
 
-static int parse_serve(int argc, char **argv, struct serve_arguments *out)
+static int parse_serve(int argc, char **argv, struct serve_call *out)
 {
-    out->listen = NULL;
-    out->workers = -1;
+    *out = (struct serve_call){ .program = argv[0], .workers = -1 };
     for (int i = 2; i < argc; i += 2) {
         if (strcmp(argv[i], "--listen") != 0 && strcmp(argv[i], "--workers") != 0)
             return complain("unknown option", argv[i]);
@@ -80,17 +76,15 @@ static int parse_serve(int argc, char **argv, struct serve_arguments *out)
 
 static int run_serve(int argc, char **argv)
 {
-    struct serve_arguments arguments;
+    struct serve_call call;
     struct config config;
-    int status = parse_serve(argc, argv, &arguments);
+    int status = parse_serve(argc, argv, &call);
 
     if (status != 0)
         return status;
     if (!start_up(&config, argv[0]))
         return 1;
-    if (arguments.workers >= 0)
-        config.workers = arguments.workers;
-    status = serve_address(&config, arguments.listen != NULL ? arguments.listen : config.listen);
+    status = serve_address(&config, &call);
     config_free(&config);
     return status;
 }
@@ -187,6 +181,10 @@ static const struct command commands[] = {
       command_audit },
     { "purge", "[--older-than DAYS | --visitor ID | --user ID] [--dry-run]",
       "erase conversations; without a choice those older than RETENTION_DAYS", command_purge },
+    { "doctor", "[URL]", "looks at this machine, the providers and the site; says what to mend",
+      doctor_command },
+    { "status", "[--json] [--watch] [PID]", "what the running service and its workers are doing",
+      status_command },
     { "print-config-docs", "", "the options as a Markdown page", run_print_docs },
     { "print-env-example", "", "the options as a commented .env file", run_print_env },
     { "print-routes", "", "every method and path that is served, one per line", run_print_routes },

@@ -8,10 +8,12 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/config.h"
 #include "fcgi/commands.h"
+#include "fcgi/process/handover.h"
 #include "fcgi/process/listen.h"
 #include "fcgi/serve.h"
 #include "fcgi/start.h"
@@ -57,14 +59,26 @@ static size_t systemd_sockets(int *fds)
     return found;
 }
 
+/* Those that systemd passed to the program whose place we have taken. */
+static size_t handed_over_sockets(int *fds)
+{
+    const struct handover *handover = handover_received();
+
+    if (handover == NULL || handover->by_address)
+        return 0;
+    memcpy(fds, handover->sockets, handover->socket_count * sizeof(fds[0]));
+    return handover->socket_count;
+}
+
 static int serve_sockets(const char *program, const int *fds, size_t count, bool alone)
 {
+    struct serve_call call = { .program = program, .workers = -1 };
     struct config config;
     int status;
 
     if (!start_up(&config, program))
         return 1;
-    status = serve_inherited(&config, fds, count, alone);
+    status = serve_inherited(&config, &call, fds, count, alone);
     config_free(&config);
     return status;
 }
@@ -90,11 +104,14 @@ int main(int argc, char **argv)
     size_t count;
 
     fill_standard_descriptors();
+    handover_begin(argc, argv);
     if (listen_is_socket(STDIN_FILENO))
         return serve_sockets(argv[0], &inherited, 1, true);
     if (is_cgi())
         return serve_one_request(argv[0]);
-    count = systemd_sockets(fds);
+    count = handed_over_sockets(fds);
+    if (count == 0)
+        count = systemd_sockets(fds);
     if (count > 0)
         return serve_sockets(argv[0], fds, count, false);
     return commands_run(argc, argv);

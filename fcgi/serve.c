@@ -1,14 +1,16 @@
 /*
  * serve: glue between the processes (fcgi/process), who know nothing of HTTP, and the application with its
- * HTTP server, who know nothing of processes.
+ * HTTP server, who know nothing of processes. Here is what happens in a worker, and in a CGI process;
+ * serve_master.c is the master's side.
  *
  * In the master only the descriptors of struct serve are used; everything else is opened in the worker, after
  * fork, by start().
  */
 #include "fcgi/serve.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,25 +26,9 @@
 #include "fcgi/detached.h"
 #include "fcgi/http/server.h"
 #include "fcgi/http/transport_cgi.h"
-#include "fcgi/process/listen.h"
-#include "fcgi/process/master.h"
 #include "fcgi/process/worker.h"
+#include "fcgi/serve_private.h"
 #include "fcgi/upkeep.h"
-
-#define WORKERS_LEAST 2
-
-struct serve {
-    const struct config *config;
-    int fds[SERVE_MAX_SOCKETS];
-    size_t count;
-    int64_t started_ms;        /* wall clock */
-    struct breakers *breakers; /* shared by the workers */
-
-    struct app app;
-    struct server *servers[SERVE_MAX_SOCKETS];
-    struct upkeep *upkeep;
-    struct models *models; /* NULL unless DISCOVER_MODELS */
-};
 
 /* ---- the worker's hooks ---- */
 
@@ -65,6 +51,8 @@ static bool start(void *ctx, uv_loop_t *loop)
         log_error("start_failed", LOG_STR("code", fault.code), LOG_STR("error", fault.text));
         return false;
     }
+    serve->app.board = serve->board;
+    memcpy(serve->app.client_key, serve->board->client_key, sizeof serve->app.client_key);
     for (size_t i = 0; i < serve->count; i++) {
         enum result result = server_open(&serve->app, serve->fds[i], &serve->servers[i]);
         if (result != RESULT_OK) {
@@ -86,24 +74,51 @@ static bool start(void *ctx, uv_loop_t *loop)
     return true;
 }
 
+/* Somebody else may want the address while we drain. The number stays taken, because the loop knows it still. */
+static void let_go_of(int socket)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (null < 0 || dup3(null, socket, O_CLOEXEC) < 0)
+        log_warn("socket_not_closed", LOG_STR("error", strerror(errno)));
+    if (null >= 0)
+        close(null);
+}
+
 static void drain(void *ctx)
 {
     struct serve *serve = ctx;
 
-    for (size_t i = 0; i < serve->count; i++)
+    for (size_t i = 0; i < serve->count; i++) {
         server_stop_accepting(serve->servers[i]);
+        let_go_of(serve->fds[i]);
+    }
     upkeep_close(serve->upkeep);
     serve->upkeep = NULL;
+}
+
+static size_t busy_requests(const struct serve *serve)
+{
+    size_t busy = 0;
+
+    for (size_t i = 0; i < serve->count; i++)
+        busy += serve->servers[i] != NULL ? server_busy(serve->servers[i]) : 0;
+    return busy;
+}
+
+static void beat(void *ctx)
+{
+    struct serve *serve = ctx;
+
+    scoreboard_set_load((int64_t)answers_count(serve->app.answers), (int64_t)busy_requests(serve));
 }
 
 static bool idle(void *ctx)
 {
     struct serve *serve = ctx;
-    size_t busy = 0;
 
-    for (size_t i = 0; i < serve->count; i++)
-        busy += server_busy(serve->servers[i]);
-    return busy == 0 && answers_idle(serve->app.answers) && models_idle(serve->models);
+    return busy_requests(serve) == 0 && answers_idle(serve->app.answers) &&
+           models_idle(serve->models);
 }
 
 static void interrupt(void *ctx)
@@ -123,7 +138,7 @@ static void stop(void *ctx)
     app_close(&serve->app);
 }
 
-static int run_worker(void *ctx, int parent_fd)
+int serve_run_worker(void *ctx, int parent_fd)
 {
     struct serve *serve = ctx;
     struct worker_options options = {
@@ -136,87 +151,14 @@ static int run_worker(void *ctx, int parent_fd)
                                   .idle = idle,
                                   .interrupt = interrupt,
                                   .stop = stop,
-                                  .ctx = serve };
+                                  .ctx = serve,
+                                  .beat = beat };
 
+    if (serve->pid_fd >= 0)
+        close(serve->pid_fd);
+    if (!privileges_drop(&serve->privileges))
+        return WORKER_CANNOT_START;
     return worker_run(&options, &hooks);
-}
-
-/* ---- the master's side ---- */
-
-static void close_sockets(void *ctx)
-{
-    struct serve *serve = ctx;
-
-    for (size_t i = 0; i < serve->count; i++) {
-        if (serve->fds[i] >= 0)
-            close(serve->fds[i]);
-        serve->fds[i] = -1;
-    }
-}
-
-static int worker_count(const struct config *config)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    int64_t wanted = config->workers > 0 ? config->workers : cores;
-
-    if (config->workers == 0 && wanted < WORKERS_LEAST)
-        wanted = WORKERS_LEAST;
-    return wanted > MASTER_MAX_WORKERS ? MASTER_MAX_WORKERS : (int)wanted;
-}
-
-static int run_master(struct serve *serve)
-{
-    struct master_options options = {
-        .workers = worker_count(serve->config),
-        .drain_ms = serve->config->drain_s * 1000,
-        .run = run_worker,
-        .stopping = close_sockets,
-        .ctx = serve,
-    };
-
-    /* Without shared memory each worker counts for itself. */
-    serve->breakers = breakers_new(serve->config->breaker_failures, serve->config->breaker_open_ms);
-    return master_run(&options);
-}
-
-static void init(struct serve *serve, const struct config *config)
-{
-    memset(serve, 0, sizeof(*serve));
-    serve->config = config;
-    serve->started_ms = clock_wall_ms();
-}
-
-int serve_address(const struct config *config, const char *address)
-{
-    struct fault fault = { 0 };
-    struct serve serve;
-    int status;
-
-    init(&serve, config);
-    if (listen_open(address, &serve.fds[0], &fault) != RESULT_OK) {
-        fprintf(stderr, "parley: %s\n", fault.text);
-        return 1;
-    }
-    serve.count = 1;
-    log_info("listening", LOG_STR("address", address));
-    status = run_master(&serve);
-    close_sockets(&serve);
-    listen_unlink(address);
-    return status;
-}
-
-int serve_inherited(const struct config *config, const int *fds, size_t count, bool alone)
-{
-    struct serve serve;
-    int status;
-
-    init(&serve, config);
-    serve.count = count;
-    memcpy(serve.fds, fds, count * sizeof(fds[0]));
-    if (!alone || config_is_set(config, "WORKERS"))
-        return run_master(&serve);
-    status = run_worker(&serve, -1);
-    return status == WORKER_CANNOT_START ? 1 : status;
 }
 
 /* ---- plain CGI ---- */

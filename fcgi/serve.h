@@ -7,19 +7,28 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct config;
 
 #define SERVE_MAX_SOCKETS 8
 
+/* What the command line said; a reload reads the rest again. */
+struct serve_call {
+    const char *program; /* argv[0] */
+    const char *listen;  /* NULL = LISTEN */
+    int64_t workers;     /* -1 = WORKERS */
+};
+
 /* `parley serve`: open the address (a unix socket is removed again at the end), then master and workers. */
-int serve_address(const struct config *config, const char *address);
+int serve_address(const struct config *config, const struct serve_call *call);
 
 /*
  * Sockets that whoever started us has opened. `alone`: that one manages processes itself (spawn-fcgi,
  * lighttpd, supervisord, mod_fcgid), so serve in this very process unless WORKERS is set.
  */
-int serve_inherited(const struct config *config, const int *fds, size_t count, bool alone);
+int serve_inherited(const struct config *config, const struct serve_call *call, const int *fds,
+                    size_t count, bool alone);
 
 /* Plain CGI: answer the one request of our environment. */
 int serve_cgi(const struct config *config);

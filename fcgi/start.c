@@ -20,10 +20,11 @@ static const struct {
     { "debug", LOG_DEBUG },
 };
 
-static bool open_log(const struct config *config)
+bool start_log(const struct config *config)
 {
     int error;
 
+    log_set_level(LOG_INFO);
     for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
         if (strcmp(levels[i].name, config->log_level) == 0)
             log_set_level(levels[i].level);
@@ -51,7 +52,7 @@ bool start_up(struct config *config, const char *program)
         config_free(config);
         return false;
     }
-    if (!open_log(config)) {
+    if (!start_log(config)) {
         config_free(config);
         return false;
     }

@@ -13,6 +13,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/id.h"
+#include "common/base/metrics.h"
 #include "common/base/text.h"
 #include "common/config.h"
 #include "common/store/migrate.h"
@@ -133,8 +134,10 @@ enum result store_sqlite_write(struct store *store, db_writer_job *job, void *ar
                                struct fault *fault)
 {
     enum db_status why;
+    int64_t started_us = clock_mono_us();
     enum result result = db_writer_run(store->writer, job, arg, &why);
 
+    metrics_time(METRICS_STORE, clock_mono_us() - started_us);
     return result == RESULT_STORE_DOWN ? store_sqlite_fault(fault, why) : result;
 }
 

@@ -48,12 +48,28 @@ static void on_watch_closed(uv_handle_t *handle)
     client_free(handle->data);
 }
 
+/* For the log: who answered, as far as that is known now. */
+static void note_turn(const struct client *client)
+{
+    struct exchange_turn *turn = &client->exchange->turn;
+    struct turn_reply reply;
+
+    answer_reply(client->reader.answer, &reply);
+    turn->provider = reply.provider;
+    text_copy(turn->model, sizeof turn->model, reply.model != NULL ? reply.model : "");
+    if (reply.usage != NULL && reply.usage->known) {
+        turn->prompt_tokens = reply.usage->prompt_tokens;
+        turn->completion_tokens = reply.usage->completion_tokens;
+    }
+}
+
 /* The end, for whatever reason: leave the answer, finish the exchange. */
 static void client_end(struct client *client, const char *outcome)
 {
     if (client->over)
         return;
     client->over = true;
+    note_turn(client);
     answer_detach(&client->reader);
     if (client->watching)
         uv_close((uv_handle_t *)&client->watch, on_watch_closed);

@@ -56,6 +56,13 @@ void endpoint_health(struct exchange *exchange);
 /* health_detailed.c */
 void endpoint_health_detailed(struct exchange *exchange);
 
+/* status.c */
+void endpoint_status(struct exchange *exchange);
+void endpoint_metrics(struct exchange *exchange);
+
+/* probe.c */
+void endpoint_probe(struct exchange *exchange);
+
 /* site_config.c */
 void endpoint_config(struct exchange *exchange);
 

@@ -17,6 +17,14 @@ struct app;
 struct route;
 struct transport;
 
+/* Who answered, and what it cost. provider NULL = nobody was asked. */
+struct exchange_turn {
+    const char *provider; /* static, or the application's */
+    char model[CAP_MODEL_NAME];
+    int64_t prompt_tokens;
+    int64_t completion_tokens;
+};
+
 struct exchange {
     struct app *app;
     struct transport *transport;
@@ -28,8 +36,10 @@ struct exchange {
     bool newcomer;             /* a visitor who showed no cookie of ours */
     int64_t accepted_us;       /* monotonic, set by the server, as is what stands above */
     int64_t started_us;        /* when a request thread took it; set by exchange_run */
+    int64_t handled_us;        /* when the handler returned */
     int64_t first_delta_us;    /* 0 = none */
     const char *outcome;       /* for the log line; static string or NULL */
+    struct exchange_turn turn; /* for the log line, of requests that ask a model */
 
     /* Set by the handler when the rest happens on the loop; called there once, after the handler returned.
      * Whoever runs it calls exchange_finish in the end. NULL: the reply is out, the server finishes. */

@@ -16,6 +16,8 @@
 #include <strings.h>
 
 #include "common/answers.h"
+#include "common/base/id.h"
+#include "common/base/text.h"
 #include "common/config.h"
 #include "fcgi/app.h"
 #include "fcgi/http/exchange.h"
@@ -228,12 +230,21 @@ static bool step_body(struct passage *passage)
     return true;
 }
 
+/* A proxy of ours has a name for the request already; anybody else's would only confuse the log. */
+static void take_request_id(struct exchange *exchange)
+{
+    const char *id = request_header(&exchange->request, "X-Request-Id");
+    if (exchange->peer.trusted && id != NULL && id_plausible(id))
+        text_copy(exchange->request.id, sizeof(exchange->request.id), id);
+}
+
 bool gate_pass(struct exchange *exchange)
 {
     static bool (*const steps[])(struct passage *) = { step_scheme, step_capacity, step_origin,
                                                        step_method, step_auth,     step_body };
     struct passage passage = { .exchange = exchange };
     identity_peer(exchange);
+    take_request_id(exchange);
     passage.routed = router_find(&exchange->request, &exchange->route, passage.allow,
                                  sizeof(passage.allow), &passage.routing_fault);
     if (!is_page(&passage)) {

@@ -32,6 +32,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/metrics.h"
 #include "fcgi/app.h"
 #include "fcgi/http/fcgi_peek.h"
 #include "fcgi/http/intake.h"
@@ -239,6 +240,8 @@ static void on_request(uv_work_t *work)
     struct server *server = connection->server;
 
     block_signals();
+    metrics_gauge_add(METRICS_THREADS_QUEUED, -1);
+    metrics_gauge_add(METRICS_THREADS_BUSY, 1);
     if (transport_fcgi_open(&connection->peek, connection->fd, on_finished, connection,
                             &connection->transport) != RESULT_OK)
         return;
@@ -251,6 +254,7 @@ static void on_request_done(uv_work_t *work, int status)
 {
     struct connection *connection = work->data;
     (void)status; /* never cancelled */
+    metrics_gauge_add(METRICS_THREADS_BUSY, -1);
     account(connection);
     if (connection->exchange != NULL) {
         intake_rest(connection->server->handler, connection->exchange);
@@ -266,6 +270,7 @@ static void connection_run(struct connection *connection)
     uv_poll_stop(&connection->poll);
     connection->stage = STAGE_RUNNING;
     connection->work.data = connection;
+    metrics_gauge_add(METRICS_THREADS_QUEUED, 1);
     uv_queue_work(connection->server->app->loop, &connection->work, on_request, on_request_done);
 }
 

@@ -225,6 +225,23 @@ enum result listen_open(const char *address, int *fd, struct fault *fault)
     return open_tcp(address, fd, fault);
 }
 
+enum result listen_set_access(const char *address, mode_t mode, uid_t uid, gid_t gid,
+                              struct fault *fault)
+{
+    const char *path = address + strlen(UNIX_PREFIX);
+
+    if (!text_starts_with(address, UNIX_PREFIX))
+        return RESULT_OK;
+    if ((uid != (uid_t)-1 || gid != (gid_t)-1) && chown(path, uid, gid) != 0)
+        return fault_set(fault, RESULT_INVALID, "socket_owner", "SOCKET_OWNER",
+                         "SOCKET_OWNER: the socket %s cannot be given away: %s.", path,
+                         strerror(errno));
+    if (chmod(path, mode) != 0)
+        return fault_set(fault, RESULT_INVALID, "socket_mode", "SOCKET_MODE",
+                         "SOCKET_MODE: the mode of %s cannot be set: %s.", path, strerror(errno));
+    return RESULT_OK;
+}
+
 void listen_unlink(const char *address)
 {
     struct sockaddr_un where;

@@ -5,6 +5,7 @@
 #define PARLEY_PROCESS_LISTEN_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "common/base/result.h"
 
@@ -16,6 +17,13 @@
  * Start-up only: changes the umask for a moment and may ask the name service.
  */
 enum result listen_open(const char *address, int *fd, struct fault *fault);
+
+/*
+ * Who may connect: mode and owner of the unix socket of `address` (uid or gid -1 = leave); for others nothing.
+ * RESULT_INVALID when the system does not allow it.
+ */
+enum result listen_set_access(const char *address, mode_t mode, uid_t uid, gid_t gid,
+                              struct fault *fault);
 
 /* Remove the unix socket file of `address` if it is still ours: nobody accepts on it, now that every
  * descriptor of ours is closed. */

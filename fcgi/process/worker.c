@@ -21,7 +21,10 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "fcgi/process/dump.h"
+#include "fcgi/process/scoreboard.h"
 
+#define BEAT_MS           250 /* how often the scoreboard hears from us */
 #define DRAIN_TICK_MS     50
 #define INTERRUPT_MS      2000 /* for interrupted answers to be committed and their readers told */
 #define MALLOC_ARENAS     2 /* one per core is the default times eight: memory that nobody gives back */
@@ -37,8 +40,11 @@ struct worker {
     const struct worker_hooks *hooks;
     uv_loop_t loop;
     uv_signal_t signals[STOP_SIGNALS];
+    uv_signal_t reopen;
     uv_poll_t parent;
     uv_timer_t tick;
+    uv_timer_t beat;
+    int64_t beat_due_us; /* monotonic */
     enum stage stage;
     bool left_work;
     int64_t deadline_ms; /* monotonic; of the present stage, when not serving */
@@ -97,8 +103,30 @@ static void prepare_process(const struct worker_options *options)
     snprintf(threads, sizeof(threads), "%lld", (long long)options->request_threads);
     setenv("UV_THREADPOOL_SIZE", threads, 1);
     signal(SIGPIPE, SIG_IGN);
+    dump_on_fatal_signals();
     raise_file_limit();
     tune_malloc();
+}
+
+/* ---- signs of life ---- */
+
+static void on_beat(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+    int64_t now_us = clock_mono_us();
+
+    scoreboard_beat(now_us > worker->beat_due_us ? now_us - worker->beat_due_us : 0);
+    if (worker->hooks->beat != NULL)
+        worker->hooks->beat(worker->hooks->ctx);
+    worker->beat_due_us = now_us + BEAT_MS * 1000;
+    uv_timer_start(timer, on_beat, BEAT_MS, 0);
+}
+
+static void start_beating(struct worker *worker)
+{
+    worker->beat_due_us = clock_mono_us();
+    scoreboard_set_state(SLOT_SERVING);
+    uv_timer_start(&worker->beat, on_beat, 0, 0);
 }
 
 /* ---- from stage to stage ---- */
@@ -150,6 +178,7 @@ static void drain(struct worker *worker, const char *why)
 {
     log_info("worker_draining", LOG_STR("why", why));
     worker->stage = STAGE_DRAINING;
+    scoreboard_set_state(SLOT_DRAINING);
     worker->deadline_ms = clock_mono_ms() + worker->options->drain_ms;
     worker->hooks->drain(worker->hooks->ctx);
     uv_timer_start(&worker->tick, on_tick, 0, DRAIN_TICK_MS);
@@ -172,6 +201,16 @@ static void on_signal(uv_signal_t *handle, int number)
     case STAGE_DONE:
         break;
     }
+}
+
+static void on_reopen(uv_signal_t *handle, int number)
+{
+    int error = log_reopen();
+
+    (void)handle;
+    (void)number;
+    if (error != 0)
+        log_error("log_not_reopened", LOG_STR("error", strerror(error)));
 }
 
 static void on_parent(uv_poll_t *handle, int status, int events)
@@ -200,10 +239,16 @@ static void watch(struct worker *worker)
         else
             uv_signal_start(&worker->signals[i], on_signal, stop_signals[i]);
     }
+    uv_signal_init(&worker->loop, &worker->reopen);
+    uv_signal_start(&worker->reopen, on_reopen, SIGUSR1);
     uv_timer_init(&worker->loop, &worker->tick);
-    worker->tick.data = worker;
+    uv_timer_init(&worker->loop, &worker->beat);
+    worker->tick.data = worker->beat.data = worker;
     if (!has_master)
         return;
+    /* Meant for the master; a terminal that closes tells everybody. */
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN);
     uv_poll_init(&worker->loop, &worker->parent, worker->options->parent_fd);
     worker->parent.data = worker;
     uv_poll_start(&worker->parent, UV_READABLE | UV_DISCONNECT, on_parent);
@@ -240,6 +285,7 @@ int worker_run(const struct worker_options *options, const struct worker_hooks *
     start_request_threads(&worker);
     watch(&worker);
     if (hooks->start(hooks->ctx, &worker.loop)) {
+        start_beating(&worker);
         uv_run(&worker.loop, UV_RUN_DEFAULT);
         if (worker.left_work) /* a request thread may be anywhere: nothing can be closed under it */
             return 1;

@@ -27,6 +27,8 @@ struct worker_hooks {
      * it is, with status 1. */
     void (*stop)(void *ctx);
     void *ctx;
+    /* Four times a second, for figures. NULL = none. */
+    void (*beat)(void *ctx);
 };
 
 struct worker_options {
@@ -37,7 +39,8 @@ struct worker_options {
 
 /*
  * Run until told to stop: SIGTERM drains, a second one ends what runs, a third ends at once; so do SIGINT and
- * SIGQUIT where there is no master. To be called before anything in the process has used libuv. Never returns to master code: the caller exits with the result.
+ * SIGQUIT where there is no master. SIGUSR1 opens the log file anew. To be called before anything in the process
+ * has used libuv. Never returns to master code: the caller exits with the result.
  */
 int worker_run(const struct worker_options *options, const struct worker_hooks *hooks);
 
