@@ -13,9 +13,6 @@ void account_usage(struct answer *answer)
 
     if (usage->known)
         return;
-    /* Who refuses a question does not charge for it. */
-    if (answer->text.len == 0 && (answer->http_status == 0 || answer->http_status >= 300))
-        return;
     usage->prompt_tokens = answer->prompt_estimate;
     usage->completion_tokens = window_estimate(buf_str(&answer->text), answer->text.len) *
                                window_family_percent(answer->model) / 100;

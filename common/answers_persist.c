@@ -160,7 +160,7 @@ static void end_run(uv_work_t *work)
         .unspent = is_unspent(answer),
         .error_code =
             answer->fault != NULL && answer->status != TURN_COMPLETE ? answer->fault->code : "",
-        .cost_nano = provider_cost_nano(answer->provider, &answer->usage),
+        .cost_nano = is_unspent(answer) ? 0 : provider_cost_nano(answer->provider, &answer->usage),
         .from_cache = answer->cached,
         .cache_key = answer->status == TURN_COMPLETE && answer->finish == FINISH_STOP
                          ? answer->cache_key

@@ -16,11 +16,17 @@
 
 /* ---- usage ---- */
 
-static void bind_tokens(struct db_stmt *stmt, const struct store_answer_end *end)
+/* What counts: nothing where the provider did no work or said nothing. */
+static const struct stream_usage *spent(const struct store_answer_end *end)
 {
     static const struct stream_usage nothing = { 0 };
-    const struct stream_usage *usage =
-        end->usage != NULL && end->usage->known ? end->usage : &nothing;
+
+    return end->usage != NULL && end->usage->known && !end->unspent ? end->usage : &nothing;
+}
+
+static void bind_tokens(struct db_stmt *stmt, const struct store_answer_end *end)
+{
+    const struct stream_usage *usage = spent(end);
 
     db_bind_int(stmt, ":id", end->message_row);
     db_bind_text(stmt, ":writer", end->writer);
@@ -47,7 +53,7 @@ static void add_to_day(struct db *db, const struct store_answer_end *end)
             " cached_tokens = cached_tokens + excluded.cached_tokens,"
             " reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,"
             " cost_nano = cost_nano + excluded.cost_nano");
-    bool known = end->usage != NULL && end->usage->known;
+    const struct stream_usage *usage = spent(end);
     char stamp[CLOCK_RFC3339_SIZE];
 
     clock_rfc3339(end->now_ms, stamp);
@@ -55,9 +61,9 @@ static void add_to_day(struct db *db, const struct store_answer_end *end)
     db_bind_text(stmt, ":provider", end->provider);
     db_bind_text(stmt, ":model", end->model);
     db_bind_int(stmt, ":from_cache", end->from_cache);
-    db_bind_int(stmt, ":estimated", known && end->usage->estimated);
-    db_bind_int(stmt, ":cached", known ? end->usage->cached_tokens : 0);
-    db_bind_int(stmt, ":reasoning", known ? end->usage->reasoning_tokens : 0);
+    db_bind_int(stmt, ":estimated", usage->estimated);
+    db_bind_int(stmt, ":cached", usage->cached_tokens);
+    db_bind_int(stmt, ":reasoning", usage->reasoning_tokens);
     bind_tokens(stmt, end);
     db_run(stmt);
 }
