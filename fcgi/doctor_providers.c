@@ -68,12 +68,9 @@ static void judge_failure(struct doctor *doctor, const char *what, const struct 
     char words[300];
 
     doctor_reply_words(reply, words, sizeof words);
-    if (reply->end == RELAY_TLS)
-        doctor_say(
-            doctor, DOCTOR_FAIL, what,
-            "install ca-certificates, or name the file of your authority in CA_FILE; a wrong "
-            "clock does this, too",
-            "its certificate is not believed (%s)", words);
+    if (doctor_tls_remedy(reply->end) != NULL)
+        doctor_say(doctor, DOCTOR_FAIL, what, doctor_tls_remedy(reply->end),
+                   "its certificate is not believed (%s)", words);
     else if (reply->end == RELAY_UNREACHABLE)
         doctor_say(
             doctor, DOCTOR_FAIL, what,
