@@ -5,6 +5,7 @@
  *   sw.js widget.js            names that must not change
  *   widget-demo.html           the sample website, served at "/widget-demo"
  *   docs.html openapi.json     the documentation of the API, from docs/openapi.json, served at "/docs"
+ *   plain.html                 the frame of the pages without script; the server fills it at its marks
  *   assets/NAME-HASH.EXT       everything else; may be cached for ever
  *
  * Usage: node web/build.mjs [--out DIR] [--quiet]
@@ -93,7 +94,9 @@ async function buildPage(icons) {
     ...common, ...named, format: 'iife',
     entryPoints: { page: path.join(src, 'page/page.css'), early: path.join(src, 'page/early.js') },
   });
+  const plain = await esbuild.build({ ...common, ...named, entryPoints: { plain: path.join(src, 'plain/plain.css') } });
   const parts = {
+    'plain.css': outputOf(plain, 'plain/plain.css'),
     'page.js': outputOf(script, 'page/main.js'),
     'page.css': outputOf(rest, 'page/page.css'),
     'early.js': outputOf(rest, 'page/early.js'),
@@ -101,6 +104,7 @@ async function buildPage(icons) {
   };
   const template = await readFile(path.join(src, 'page/index.html'), 'utf8');
   await writeFile(path.join(made, 'index.html'), fill(template, parts));
+  await writeFile(path.join(made, 'plain.html'), fill(await readFile(path.join(src, 'plain/plain.html'), 'utf8'), parts));
 
   // What the first visit loads: the entry with the chunks that it imports at once; languages come on demand.
   const imports = (file) => script.metafile.outputs[file].imports.filter((one) => one.kind === 'import-statement').map((one) => one.path);
