@@ -147,6 +147,7 @@ export async function startFixture({ base = '/', config = {}, absent = [], origi
       write('data: [DONE]\n\n');
       response.end(frames.join(''));
     };
+    if (plan.reasoning) write(frame({ content: '', reasoning: plan.reasoning, done: false }));
     answer.listeners.add(step);
     step();
   }
