@@ -77,6 +77,19 @@ test('the network goes before the first word: the question was not lost, and is 
   assert.equal(mock.calls('Early').length, 1);
 });
 
+test('the process that wrote the answer is killed: what there is stays, and Continue gets the rest', async () => {
+  page = await openPage(browser, `${proxy.url}/`);
+  await say(page, 'Killed mock:deltas=200,delay=30');
+  await shows('w9');
+  for (const pid of parley.workerPids()) process.kill(pid, 'SIGKILL');
+  await page.waitForSelector('.notice >> text=Continue', { timeout: 30_000 });
+  assert.match(await answer(), /^w0 w1 w2 /);
+  mock.script(({ messages }) => (JSON.stringify(messages).includes('Killed') ? { text: 'rest ', deltas: 2 } : undefined));
+  await page.click('.notice >> text=Continue');
+  await page.waitForFunction(() => [...document.querySelectorAll('.answer-text')].at(-1).textContent.trim() === 'rest rest');
+  await answered(page);
+});
+
 test('EventSource comes back by itself, without a repeated or missing character', async () => {
   page = await openPage(browser, `${proxy.url}/`);
   const text = 'äö€😀';

@@ -149,7 +149,7 @@ export function createAnswer(tools) {
       const note = { stopped: 'stopped', length: 'cut_by_length', content_filter: 'filtered', refusal: 'filtered',
         interrupted: 'interrupted' }[info.finish_reason];
       if (note) {
-        const go = note === 'interrupted' && actions.proceed
+        const go = ['interrupted', 'cut_by_length'].includes(note) && actions.proceed
           ? h('button', { type: 'button', class: 'small-button', onclick: actions.proceed }, t('continue')) : null;
         notice('quiet', t(note), go);
       }
