@@ -8,7 +8,7 @@
  *   plain.html                 the frame of the pages without script; the server fills it at its marks
  *   assets/NAME-HASH.EXT       everything else; may be cached for ever
  *
- * Usage: node web/build.mjs [--out DIR] [--quiet]
+ * Usage: node web/build.mjs [--out DIR] [--quiet] [--budget PERCENT]
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
@@ -21,7 +21,7 @@ import esbuild from 'esbuild';
 const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.dirname(here);
 const src = path.join(here, 'src');
-const { values: options } = parseArgs({ options: { out: { type: 'string' }, quiet: { type: 'boolean' } } });
+const { values: options } = parseArgs({ options: { out: { type: 'string' }, quiet: { type: 'boolean' }, budget: { type: 'string', default: '100' } } });
 const out = path.resolve(options.out ?? path.join(root, 'build', 'web'));
 const made = `${out}.new-${process.pid}`;
 const assets = path.join(made, 'assets');
@@ -220,7 +220,7 @@ async function report(groups) {
   let over = false;
   for (const [name, files] of Object.entries(groups)) {
     const size = await gzipped(files);
-    const budget = BUDGETS[name];
+    const budget = Math.floor(BUDGETS[name] * Number(options.budget) / 100);
     over ||= size > budget;
     if (!options.quiet || size > budget)
       console.log(`${name.padEnd(18)} ${String(size).padStart(7)} bytes gzipped, budget ${budget}${size > budget ? '  OVER' : ''}`);

@@ -80,6 +80,19 @@ test('a button of the site starts the conversation', async () => {
   await page.waitForFunction(() => /w2/.test(document.querySelector('.parley-widget').shadowRoot.textContent));
 });
 
+test('a site that is not listed reads in the console what the real server wants', async () => {
+  const stranger = await startSite(siteFile, siteHeaders);
+  page = await openPage(browser, `${stranger.origin}/`);
+  await page.click('.chat-toggle');
+  await page.fill('#chatInput', 'Hello?');
+  await page.press('#chatInput', 'Enter');
+  await page.waitForSelector('.message.bot.error');
+  await page.waitForFunction(() => true);
+  for (let i = 0; i < 100 && !page.problems.some((one) => one.startsWith('Parley:')); i += 1) await page.waitForTimeout(20);
+  assert.match(page.problems.find((one) => one.startsWith('Parley:')), new RegExp(`Add ${stranger.origin} to CORS_ORIGIN`));
+  await stranger.close();
+});
+
 test('the sample page is served by the program itself', async () => {
   page = await openPage(browser, `${parley.url}/widget-demo`);
   await page.click('.chat-toggle');
