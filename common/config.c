@@ -285,6 +285,13 @@ const struct config_option config_options[] = {
       INT(typing_delay_ms, 0, 60000),
       .fallback = "500",
       .help = "Milliseconds that pages show the typing sign; clients read it from /api/config." },
+    { .name = "ALLOW_REMOTE_IMAGES",
+      .section = chat,
+      BOOL(allow_remote_images),
+      .fallback = "false",
+      .help = "Pictures that an answer names by an https address are shown on the page; their "
+              "servers then "
+              "learn who reads." },
     { .name = "DISCONNECT_GRACE_SECONDS",
       .section = chat,
       INT(disconnect_grace_s, -1, DAY_S),

@@ -75,6 +75,7 @@ struct config {
     int64_t context_messages;
     int64_t context_tokens;
     int64_t typing_delay_ms;
+    bool allow_remote_images;
     int64_t disconnect_grace_s; /* -1 = always finish */
     int64_t session_ttl_s;
 

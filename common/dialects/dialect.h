@@ -47,6 +47,11 @@ struct dialect {
     void (*frame_last)(const struct turn_reply *reply, size_t offset, struct buf *out);
     void (*frame_failed)(const struct turn_reply *reply, const struct fault *fault, size_t offset,
                          struct buf *out);
+
+    /* A stream that is not SSE: its Content-Type, and what a quiet one sends to keep the connection. Both
+     * NULL: SSE. */
+    const char *stream_type;
+    const char *ping;
 };
 
 extern const struct dialect dialect_support; /* 000 and 001 */

@@ -1,5 +1,6 @@
 /*
- * session: the contract of source document 003: {sessionId, message} -> {sessionId, response, timestamp}.
+ * session: the contract of source document 003: {sessionId, message} -> {sessionId, response, timestamp}. The widget
+ * adds 000's user_context: what page its visitor looks at.
  */
 #include "common/base/id.h"
 #include "common/base/json.h"
@@ -29,6 +30,8 @@ static enum result parse(struct json_object *body, const struct dialect_limits *
         result = parse_session_id(body, out, fault);
     if (result == RESULT_OK)
         result = parse_common(body, false, out, fault);
+    if (result == RESULT_OK)
+        result = parse_context(body, out, fault);
     return result;
 }
 

@@ -21,7 +21,7 @@
     4096 /* bytes of text in one frame; escaped it stays within CAP_FLUSH in practice */
 #define CAP_FRAME (DELTA_MAX * 6 + 4096)
 
-static const char ping[] = ": ping\n\n";
+static const char sse_ping[] = ": ping\n\n";
 
 struct client {
     struct answer_reader reader; /* first: the reader is the client */
@@ -30,8 +30,10 @@ struct client {
     uv_poll_t watch;
     bool watching;
     bool lagging; /* the socket is full; a writable event goes on */
-    bool begun;   /* head and first frame are out */
+    bool begun;   /* the head is out */
+    bool opened;  /* the first frame is out */
     bool over;
+    size_t preamble_sent;
     size_t sent;                    /* offset of text that has been sent */
     size_t sent_reasoning;          /* the same of the thoughts */
     int64_t started_ms, written_ms; /* monotonic */
@@ -40,6 +42,7 @@ struct client {
 static void client_free(struct client *client)
 {
     free(client->options.question);
+    free(client->options.preamble);
     free(client);
 }
 
@@ -175,15 +178,48 @@ static void advance_poll(struct client *client)
     client_end(client, "polled");
 }
 
-/* ---- SSE ---- */
+/* ---- streams ---- */
 
-static void send_first(struct client *client)
+static void begin_stream(struct client *client)
 {
+    const char *type = client->options.dialect->stream_type;
+
+    client->begun = true;
+    response_begin_stream(&client->exchange->response, 200,
+                          type != NULL ? type : RESPONSE_TYPE_SSE);
+}
+
+/* May one more piece be written? If not, a writable event goes on. */
+static bool has_room(struct client *client)
+{
+    if (response_writable(&client->exchange->response))
+        return true;
+    client->lagging = true;
+    watch(client);
+    return false;
+}
+
+/* Preamble and first frame, as long as the socket takes them. */
+static void send_opening(struct client *client)
+{
+    const char *preamble = client->options.preamble != NULL ? client->options.preamble : "";
+    size_t preamble_len = strlen(preamble);
     struct turn_reply reply;
     struct buf frame;
 
-    client->begun = true;
-    response_begin_stream(&client->exchange->response, 200, "text/event-stream; charset=utf-8");
+    while (client->preamble_sent < preamble_len && !gone(client)) {
+        size_t len = preamble_len - client->preamble_sent;
+
+        if (!has_room(client))
+            return;
+        if (len > CAP_FLUSH)
+            len = CAP_FLUSH;
+        buf_init(&frame, CAP_FLUSH);
+        buf_put(&frame, preamble + client->preamble_sent, len);
+        client->preamble_sent += len;
+        write_frame(client, &frame);
+    }
+    client->opened = true;
     describe(client, &reply);
     buf_init(&frame, CAP_FRAME);
     client->options.dialect->frame_first(&reply, client->sent, &frame);
@@ -261,13 +297,14 @@ static void send_last(struct client *client)
 
 static void heartbeat(struct client *client)
 {
+    const char *ping = client->options.dialect->ping;
     struct buf frame;
 
     if (clock_mono_ms() - client->written_ms < client->exchange->app->config->heartbeat_s * 1000 ||
         !response_writable(&client->exchange->response))
         return;
-    buf_init(&frame, sizeof ping);
-    buf_puts(&frame, ping);
+    buf_init(&frame, 64);
+    buf_puts(&frame, ping != NULL ? ping : sse_ping);
     write_frame(client, &frame);
 }
 
@@ -295,8 +332,10 @@ static void advance_stream(struct client *client)
             reply_json(client); /* the clean HTTP error */
             return;
         }
-        send_first(client);
+        begin_stream(client);
     }
+    if (!client->lagging && !client->opened)
+        send_opening(client);
     if (!client->lagging)
         send_reasoning(client);
     if (!client->lagging)
@@ -376,6 +415,7 @@ void answer_client_start(struct exchange *exchange, struct answer *answer,
 
     if (client == NULL) {
         free(options->question);
+        free(options->preamble);
         exchange_finish(exchange);
         return;
     }

@@ -28,12 +28,13 @@ struct answer_client_options {
     size_t after;    /* offset to begin at, in bytes of UTF-8 text */
     int64_t wait_ms; /* ANSWER_POLL only */
     char *question;  /* owned, may be NULL: what the user asked, for dialects that repeat it */
+    char *preamble;  /* owned, may be NULL: what a stream sends before its first frame */
     bool reasoning;  /* the model's thoughts too, in frames of their own */
     bool resumed;    /* a client that came back: an answer that failed is still a stream for it */
 };
 
 /* Attach the exchange to the answer; replies and finishes the exchange when the time comes, also when
- * memory is short. Takes over options->question. */
+ * memory is short. Takes over options->question and options->preamble. */
 void answer_client_start(struct exchange *exchange, struct answer *answer,
                          struct answer_client_options *options);
 

@@ -129,6 +129,7 @@ void chat_free(struct chat *chat)
     if (chat == NULL)
         return;
     free(chat->client.question);
+    free(chat->client.preamble);
     answer_start_free(&chat->start);
     store_answer_free(&chat->snapshot);
     free(chat);
@@ -186,7 +187,7 @@ void chat_on_loop(struct exchange *exchange)
         reply_accepted(exchange, chat);
     } else if (answer != NULL) {
         answer_client_start(exchange, answer, &chat->client);
-        chat->client.question = NULL;
+        chat->client.question = chat->client.preamble = NULL;
     } else {
         fault_set(&fault, RESULT_OVERLOADED, "overloaded", NULL, "The server is out of memory.");
         response_fault(&exchange->response, &fault);
@@ -195,17 +196,35 @@ void chat_on_loop(struct exchange *exchange)
     chat_free(chat);
 }
 
-/* Read the body through `dialect` (NULL: the one that the body's fields choose) and begin. */
-static enum result prepare(struct exchange *exchange, const struct dialect *dialect,
-                           enum delivery delivery, struct chat *chat, struct fault *fault)
+enum result chat_begin(struct exchange *exchange, struct json_object *body,
+                       const struct dialect *dialect, struct chat *chat, struct fault *fault)
 {
     const struct config *config = exchange->app->config;
     struct dialect_limits limits = { .max_message_length = (size_t)config->max_message_length,
                                      .max_history = (size_t)config->max_history,
                                      .max_image_bytes = (size_t)config->max_image_bytes };
+    struct turn_request request = { 0 };
+    enum result result = dialect->parse(body, &limits, &request, fault);
+
+    if (result == RESULT_OK)
+        result = read_deliver(body, &chat->poll, fault);
+    if (result == RESULT_OK)
+        result = read_reasoning(exchange, body, &chat->client.reasoning, fault);
+    if (result == RESULT_OK) {
+        chat->client.dialect = dialect;
+        chat->client.question = strdup(request.message);
+        result = begin_turn(exchange, dialect, &request, chat, fault);
+    }
+    turn_request_free(&request);
+    return result;
+}
+
+/* Read the body through `dialect` (NULL: the one that the body's fields choose) and begin. */
+static enum result prepare(struct exchange *exchange, const struct dialect *dialect,
+                           enum delivery delivery, struct chat *chat, struct fault *fault)
+{
     struct buf *body_bytes = &exchange->request.body;
     struct json_object *body = NULL;
-    struct turn_request request = { 0 };
     const struct dialect *chosen = NULL;
     enum result result = json_parse(body_bytes->data, body_bytes->len, &body, fault);
 
@@ -213,21 +232,11 @@ static enum result prepare(struct exchange *exchange, const struct dialect *dial
         result = dialect_choose(body, &chosen, fault);
     if (dialect == NULL)
         dialect = chosen;
-    if (result == RESULT_OK)
-        result = dialect->parse(body, &limits, &request, fault);
     if (result == RESULT_OK) {
-        chat->client.dialect = dialect;
         chat->client.delivery =
             wants_stream(exchange, body, dialect, delivery) ? ANSWER_STREAM : ANSWER_JSON;
-        result = read_deliver(body, &chat->poll, fault);
+        result = chat_begin(exchange, body, dialect, chat, fault);
     }
-    if (result == RESULT_OK)
-        result = read_reasoning(exchange, body, &chat->client.reasoning, fault);
-    if (result == RESULT_OK) {
-        chat->client.question = strdup(request.message);
-        result = begin_turn(exchange, dialect, &request, chat, fault);
-    }
-    turn_request_free(&request);
     json_object_put(body);
     buf_free(body_bytes);
     return result;

@@ -1,5 +1,6 @@
 /*
- * chat_turn: what the endpoints share that ask a model: a question (chat.c), another answer (again.c).
+ * chat_turn: what the endpoints share that ask a model: a question (chat.c), a form's question (noscript.c),
+ * another answer (again.c).
  */
 #ifndef PARLEY_ENDPOINTS_CHAT_TURN_H
 #define PARLEY_ENDPOINTS_CHAT_TURN_H
@@ -34,5 +35,9 @@ void chat_on_loop(struct exchange *exchange);
 /* The body's "stream" wins, then an Accept that names SSE, then the contract's habit. */
 bool chat_wants_stream(const struct exchange *exchange, struct json_object *body,
                        const struct dialect *dialect);
+
+/* Read `body` by `dialect` and begin its turn: fills `chat`, also with the question. */
+enum result chat_begin(struct exchange *exchange, struct json_object *body,
+                       const struct dialect *dialect, struct chat *chat, struct fault *fault);
 
 #endif

@@ -12,6 +12,9 @@ void endpoint_chat(struct exchange *exchange);
 void endpoint_chat_stream(struct exchange *exchange);
 void endpoint_chat_simple(struct exchange *exchange);
 
+/* noscript.c */
+void endpoint_chat_form(struct exchange *exchange); /* POST /chat, a page's form */
+
 /* answers_api.c */
 void endpoint_answer_stream(struct exchange *exchange); /* GET /api/chat/stream/{message_id} */
 void endpoint_answer_poll(struct exchange *exchange);   /* GET /api/messages/{message_id} */
@@ -69,6 +72,7 @@ void endpoint_config(struct exchange *exchange);
 /* pages.c */
 void endpoint_page(struct exchange *exchange);
 void endpoint_docs(struct exchange *exchange); /* the documentation of the API, as a page */
+void endpoint_widget_demo(struct exchange *exchange);
 void endpoint_asset(struct exchange *exchange);
 void endpoint_file(struct exchange *exchange); /* beside the page, named as its path */
 void endpoint_favicon(struct exchange *exchange);

@@ -5,9 +5,11 @@
  *
  * Request thread.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/buf.h"
+#include "fcgi/app.h"
 #include "fcgi/endpoints/endpoints.h"
 #include "fcgi/http/assets.h"
 #include "fcgi/http/exchange.h"
@@ -15,18 +17,31 @@
 
 #define CAP_LOCATION 2048
 
+/* %s: where pictures may come from beyond us. */
+static const char policy[] =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:%s; "
+    "connect-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
 static const struct {
     const char *name, *value;
 } page_headers[] = {
-    { "Content-Security-Policy",
-      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-      "connect-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; "
-      "base-uri 'none'; form-action 'self'; frame-ancestors 'none'" },
     { "X-Frame-Options", "DENY" },
     { "Referrer-Policy", "same-origin" },
     { "Permissions-Policy",
       "microphone=(self), camera=(self), geolocation=(), payment=(), usb=()" },
 };
+
+static void add_headers(struct exchange *exchange)
+{
+    char line[sizeof policy + 16];
+
+    snprintf(line, sizeof line, policy,
+             exchange->app->config->allow_remote_images ? " https:" : "");
+    response_header(&exchange->response, "Content-Security-Policy", line);
+    for (size_t i = 0; i < sizeof(page_headers) / sizeof(page_headers[0]); i++)
+        response_header(&exchange->response, page_headers[i].name, page_headers[i].value);
+}
 
 static void not_found(struct exchange *exchange)
 {
@@ -78,8 +93,7 @@ static void send_page(struct exchange *exchange, const char *name)
         response_header(&exchange->response, "Location", buf_str(&location));
         response_send(&exchange->response, 302, "text/plain; charset=utf-8", "", 0);
     } else {
-        for (size_t i = 0; i < sizeof(page_headers) / sizeof(page_headers[0]); i++)
-            response_header(&exchange->response, page_headers[i].name, page_headers[i].value);
+        add_headers(exchange);
         assets_send(&exchange->response, page);
     }
     buf_free(&location);
@@ -93,6 +107,11 @@ void endpoint_page(struct exchange *exchange)
 void endpoint_docs(struct exchange *exchange)
 {
     send_page(exchange, "docs.html");
+}
+
+void endpoint_widget_demo(struct exchange *exchange)
+{
+    send_page(exchange, "widget-demo.html");
 }
 
 static void send_file(struct exchange *exchange, const struct asset *asset)

@@ -40,6 +40,7 @@ void endpoint_config(struct exchange *exchange)
     json_put_member(&body, "model", provider != NULL ? provider->model : NULL);
     json_put_member_int(&body, "max_body_bytes", config->max_body_bytes);
     json_put_member_int(&body, "session_ttl", config->session_ttl_s);
+    json_put_member_bool(&body, "allow_remote_images", config->allow_remote_images);
     buf_puts(&body, ",\"features\":{");
     for (size_t i = 0; i < sizeof features / sizeof features[0]; i++)
         json_put_member_bool(&body, features[i], true);

@@ -23,6 +23,7 @@
 #include "fcgi/http/exchange.h"
 #include "fcgi/http/identity.h"
 #include "fcgi/http/origin.h"
+#include "fcgi/http/plain.h"
 #include "fcgi/http/router.h"
 #include "fcgi/http/transport.h"
 
@@ -212,16 +213,37 @@ static bool is_json_type(const char *type)
            strncasecmp(type + len - (sizeof(suffix) - 1), suffix, sizeof(suffix) - 1) == 0;
 }
 
+static bool is_form_type(const char *type)
+{
+    static const char form[] = "application/x-www-form-urlencoded";
+    size_t len = strcspn(type, "; \t");
+    return len == sizeof(form) - 1 && strncasecmp(type, form, len) == 0;
+}
+
+/* The bodies that there are, by the row's flag. */
+static const struct {
+    unsigned flag;
+    bool (*fits)(const char *type);
+    const char *refusal;
+} bodies[] = {
+    { ROUTE_JSON, is_json_type,
+      "The body must be JSON: send it with Content-Type: application/json." },
+    { ROUTE_FORM, is_form_type, "The body must be a form: application/x-www-form-urlencoded." },
+};
+
 static bool step_body(struct passage *passage)
 {
     struct exchange *exchange = passage->exchange;
     struct fault fault;
-    if ((exchange->route->flags & ROUTE_JSON) == 0)
+    size_t kind = 0, kinds = sizeof(bodies) / sizeof(bodies[0]);
+    while (kind < kinds && (exchange->route->flags & bodies[kind].flag) == 0)
+        kind++;
+    if (kind == kinds)
         return true;
     const char *type = request_header(&exchange->request, "Content-Type");
-    if (type != NULL && type[0] != '\0' && !is_json_type(type)) {
-        fault_set(&fault, RESULT_UNSUPPORTED_TYPE, "unsupported_media_type", NULL,
-                  "The body must be JSON: send it with Content-Type: application/json.");
+    if (type != NULL && type[0] != '\0' && !bodies[kind].fits(type)) {
+        fault_set(&fault, RESULT_UNSUPPORTED_TYPE, "unsupported_media_type", NULL, "%s",
+                  bodies[kind].refusal);
         return refuse(passage, &fault);
     }
     if (request_body(&exchange->request, (size_t)exchange->app->config->max_body_bytes, &fault) !=
@@ -247,6 +269,10 @@ bool gate_pass(struct exchange *exchange)
     take_request_id(exchange);
     passage.routed = router_find(&exchange->request, &exchange->route, passage.allow,
                                  sizeof(passage.allow), &passage.routing_fault);
+    if (exchange->route != NULL && (exchange->route->flags & ROUTE_FORM) != 0) {
+        exchange->response.plain = true;
+        plain_headers(&exchange->response);
+    }
     if (!is_page(&passage)) {
         passage.verdict = origin_judge(&exchange->request, exchange->app->config, &passage.origin);
         cors_headers(&passage);

@@ -16,14 +16,15 @@
 
 #include "common/base/json.h"
 #include "common/base/log.h"
+#include "fcgi/http/plain.h"
 #include "fcgi/http/request.h"
 #include "fcgi/http/transport.h"
 
 /* Kept free in the head for the lines that every response has. */
 #define HEAD_RESERVE 512
 
-/* The sentence, its code, the field, the id: all escaped, six bytes for one at worst. */
-#define CAP_FAULT_BODY 4096
+/* The sentence, its code, the field, the id: all escaped, six bytes for one at worst; or a small page. */
+#define CAP_FAULT_BODY 8192
 
 static const struct {
     int status;
@@ -224,14 +225,16 @@ enum result response_json(struct response *response, int status, const struct bu
     return response_send(response, status, RESPONSE_TYPE_JSON, buf_str(body), body->len);
 }
 
+static const char *sentence_of(const struct fault *fault)
+{
+    return fault->text[0] != '\0' ? fault->text : reason_of(response_status_of(fault->result));
+}
+
 static void fault_body(struct buf *body, const struct response *response, const struct fault *fault,
                        int retry_after_s)
 {
-    const char *sentence = fault->text;
-    if (sentence[0] == '\0')
-        sentence = reason_of(response_status_of(fault->result));
     buf_putc(body, '{');
-    json_put_member(body, "error", sentence);
+    json_put_member(body, "error", sentence_of(fault));
     json_put_member(body, "code", response->code);
     json_put_member(body, "status", "error");
     json_put_member(body, "request_id", response->request->id);
@@ -258,9 +261,13 @@ enum result response_fault(struct response *response, const struct fault *fault)
 
     struct buf body;
     buf_init(&body, CAP_FAULT_BODY);
-    fault_body(&body, response, fault, retry_after_s);
-    enum result result = response_send(response, status, RESPONSE_TYPE_JSON, buf_str(&body),
-                                       body.failed ? 0 : body.len);
+    if (response->plain)
+        plain_fault(&body, sentence_of(fault));
+    else
+        fault_body(&body, response, fault, retry_after_s);
+    enum result result =
+        response_send(response, status, response->plain ? PLAIN_TYPE : RESPONSE_TYPE_JSON,
+                      buf_str(&body), body.failed ? 0 : body.len);
     buf_free(&body);
     return result;
 }

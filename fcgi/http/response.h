@@ -26,6 +26,7 @@ struct response {
     struct buf headers; /* added by response_header, "Name: value\r\n" lines */
     int status;         /* 0 until the head was made */
     bool streaming;
+    bool plain;    /* the client is a browser without JavaScript: failures are pages */
     bool gone;     /* the peer has left; writes are dropped */
     size_t bytes;  /* of body, for the log */
     char code[40]; /* error code that was sent, for the log */
@@ -50,7 +51,8 @@ enum result response_send(struct response *response, int status, const char *con
                           const char *body, size_t len);
 /* The same for JSON in a buf. A failed buf becomes 500. */
 enum result response_json(struct response *response, int status, const struct buf *body);
-/* The documented error body (chat_api.md, rules for every endpoint), with Retry-After where due. */
+/* The documented error body (chat_api.md, rules for every endpoint), with Retry-After where due; a page where
+ * `plain` says so. */
 enum result response_fault(struct response *response, const struct fault *fault);
 
 /*

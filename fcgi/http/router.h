@@ -19,7 +19,9 @@ enum route_flags {
         1 << 2, /* for browsers: CSP and other page headers, no CORS, nobody is asked who he is */
     ROUTE_OWNER = 1 << 3, /* makes what needs an owner: a new visitor gets his cookie here */
     ROUTE_PROBE = 1 << 4, /* health: nobody is asked who he is, and http will do */
-    ROUTE_TAIL = 1 << 5   /* the {name} at the end takes the rest of the path, slashes too */
+    ROUTE_TAIL = 1 << 5,  /* the {name} at the end takes the rest of the path, slashes too */
+    ROUTE_FORM =
+        1 << 7 /* a page's form without JavaScript: its body, and failures shown as pages */
 };
 
 struct route {

@@ -147,6 +147,7 @@ export async function startFixture({ base = '/', config = {}, absent = [], origi
       write('data: [DONE]\n\n');
       response.end(frames.join(''));
     };
+    if (plan.reasoning) write(frame({ content: '', reasoning: plan.reasoning, done: false }));
     answer.listeners.add(step);
     step();
   }
@@ -356,14 +357,14 @@ export function makeGate() {
   };
 }
 
-/** A website of somebody else, with one page at every path. Returns {origin, close}. */
+/** A website of somebody else: `html` and `headers` for every path, or functions of it. Returns {origin, close}. */
 export async function startSite(html, headers = {}) {
   const server = http.createServer((request, response) => {
     if (request.url === '/favicon.ico') {
       response.writeHead(204).end();
       return;
     }
-    response.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8', ...headers });
+    response.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8', ...(typeof headers === 'function' ? headers(request.url) : headers) });
     response.end(typeof html === 'function' ? html(request.url) : html);
   });
   server.listen(0, '127.0.0.1');

@@ -2,8 +2,12 @@
  * The parts of page and widget that need no browser: the event-stream reader, the timing test, the languages.
  */
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { looksHeldBack } from '../../web/src/answer.js';
 import { ApiError, createClient } from '../../web/src/client.js';
 import { createSseReader } from '../../web/src/sse.js';
@@ -82,4 +86,23 @@ test('addresses stay below the installation', async () => {
   });
   await client.conversation('a/../b');
   assert.deepEqual(asked, ['http://127.0.0.1/sub/api/conversations/a%2F..%2Fb']);
+});
+
+test('the build prints the sizes, and what is over its budget fails and is not put in place', async (t) => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'parley-web-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const script = fileURLToPath(new URL('../../web/build.mjs', import.meta.url));
+  const build = (name, ...more) => new Promise((resolve) => {
+    execFile(process.execPath, [script, '--out', path.join(folder, name), ...more], (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stdout, stderr }));
+  });
+  const good = await build('good');
+  assert.equal(good.code, 0, good.stderr);
+  const sizes = Object.fromEntries([...good.stdout.matchAll(/^(.+?) +(\d+) bytes gzipped, budget (\d+)$/gm)].map(([, name, size, budget]) => [name, [Number(size), Number(budget)]]));
+  assert.deepEqual(Object.keys(sizes), ['page, first load', 'widget, tag only', 'widget, opened']);
+  assert.ok(sizes['widget, tag only'][0] < 4096 && sizes['widget, opened'][0] < 30_720);
+  const over = await build('over', '--budget', '50');
+  assert.equal(over.code, 1);
+  assert.match(over.stdout, /OVER/);
+  assert.match(over.stderr, /over budget/);
+  assert.deepEqual([existsSync(path.join(folder, 'good/index.html')), existsSync(path.join(folder, 'over'))], [true, false]);
 });

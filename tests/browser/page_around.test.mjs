@@ -128,6 +128,77 @@ describe('around the conversation', () => {
     assert.equal(await page.isVisible('.sent-picture'), true);
   });
 
+  /* Give the page a picture as the browser would: a paste in the field, or a drop somewhere. */
+  const give = (how) => page.evaluate(async (kind) => {
+    const canvas = document.createElement('canvas');
+    canvas.width = canvas.height = 40;
+    const blob = await new Promise((resolve) => { canvas.toBlob(resolve); });
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([blob], 'shot.png', { type: 'image/png' }));
+    const event = kind === 'paste'
+      ? new ClipboardEvent('paste', { clipboardData: transfer, bubbles: true, cancelable: true })
+      : new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true });
+    (kind === 'paste' ? document.getElementById('field') : document.getElementById('log')).dispatchEvent(event);
+    return event.defaultPrevented;
+  }, how);
+
+  test('pictures are pasted and dropped, taken back, and at most three', async () => {
+    fixture.models.models[0].vision = true;
+    await open();
+    await page.waitForSelector('#attach:not([hidden])');
+    assert.equal(await page.getAttribute('#picture', 'accept'), 'image/*', 'phones offer the camera');
+    assert.equal(await give('paste'), true);
+    await page.waitForFunction(() => document.querySelectorAll('#tray img').length === 1);
+    await give('dragover');
+    assert.equal(await page.$eval('#composer', (form) => form.classList.contains('dropping')), true);
+    await give('drop');
+    await page.waitForFunction(() => document.querySelectorAll('#tray img').length === 2);
+    assert.equal(await page.$eval('#composer', (form) => form.classList.contains('dropping')), false);
+    await page.click('#tray button >> nth=0');
+    await page.waitForFunction(() => document.querySelectorAll('#tray img').length === 1);
+    for (const count of [2, 3]) {
+      await give('drop');
+      await page.waitForFunction((wanted) => document.querySelectorAll('#tray img').length === wanted, count);
+    }
+    await give('paste');
+    await page.waitForFunction(() => /At most 3 pictures/.test(document.getElementById('banners').textContent));
+    assert.deepEqual(await axe(page), []);
+    await page.click('#send');
+    await answered(page);
+    assert.equal(fixture.requests.find((one) => one.path === 'api/chat/stream').body.attachments.length, 3, 'a picture needs no words');
+    assert.equal(await page.isVisible('#tray'), false);
+  });
+
+  test('a model that cannot see gets no pictures, and a dropped file does not lead away', async () => {
+    await open();
+    assert.equal(await page.isVisible('#attach'), false);
+    assert.equal(await give('paste'), false);
+    assert.equal(await give('drop'), true);
+    assert.equal(await page.$('#tray img'), null);
+    assert.equal(page.url(), fixture.url);
+  });
+
+  test('the reasoning of a model is shown folded, and only when it was asked for', async () => {
+    fixture.reply = (body) => ({ deltas: ['The ', 'answer.'], reasoning: body.reasoning ? 'First <b>this</b>,\nthen that.' : undefined });
+    await open();
+    await say(page, 'x');
+    await answered(page);
+    assert.equal(await page.$('.reasoning'), null);
+    await page.check('#reasoning');
+    await page.reload();
+    await page.waitForSelector('.message.assistant[aria-busy="false"]');
+    assert.equal(await page.isChecked('#reasoning'), true, 'the wish is remembered');
+    await say(page, 'y');
+    await page.waitForFunction(() => document.querySelectorAll('.message.assistant[aria-busy="false"]').length === 2);
+    assert.deepEqual(fixture.requests.filter((one) => one.path === 'api/chat/stream').map((one) => one.body.reasoning), [undefined, true]);
+    assert.equal(await page.isVisible('.thoughts'), false);
+    await page.click('.reasoning summary');
+    assert.equal(await page.textContent('.thoughts'), 'First <b>this</b>,\nthen that.');
+    assert.equal((await texts('.answer-text')).at(-1).trim(), 'The answer.');
+    assert.deepEqual(await axe(page), []);
+    await shoot(page, 'page-reasoning');
+  });
+
   test('the limits that are left are told when they get few', async () => {
     await open();
     assert.equal(await page.textContent('#limits'), '');

@@ -65,6 +65,19 @@ describe('looks', () => {
     assert.equal(await page.evaluate(() => document.activeElement.id), 'open-sidebar');
   });
 
+  test('on a phone the page keeps above the keyboard, clear of the notch, and lets one zoom', async () => {
+    await open({ size: 'phone' });
+    const viewport = await page.getAttribute('meta[name="viewport"]', 'content');
+    assert.match(viewport, /viewport-fit=cover/);
+    assert.doesNotMatch(viewport, /user-scalable|maximum-scale/);
+    await page.evaluate(() => {
+      Object.defineProperty(visualViewport, 'height', { value: 420, configurable: true });
+      visualViewport.dispatchEvent(new Event('resize'));
+    });
+    const bottom = await page.$eval('#composer', (form) => form.getBoundingClientRect().bottom);
+    assert.ok(bottom > 300 && bottom <= 420, `the field ends at ${bottom}`);
+  });
+
   test('without script there is a form', async () => {
     usePage(await openPage(browser, fixture.url, { javaScriptEnabled: false }));
     assert.equal(await page.isVisible('.plain textarea[name="message"]'), true);

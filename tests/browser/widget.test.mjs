@@ -341,6 +341,30 @@ describe('looks', () => {
         assert.deepEqual(await axe(page, ['.parley-widget', '.chat-menu']), []);
       });
 
+  test('right to left where the language is, without motion where none is wanted', async () => {
+    attributes = 'data-lang="ar"';
+    await open({ reducedMotion: 'reduce' });
+    const gate = makeGate();
+    fixture.reply = () => ({ deltas: ['مرحبا'], gate: gate.wait });
+    await page.click('.chat-toggle');
+    await page.waitForSelector('.chat-panel');
+    assert.equal(await page.$eval('.chat-panel', (node) => getComputedStyle(node).direction), 'rtl');
+    await page.evaluate(() => {
+      const speaker = document.querySelector('.parley-widget').shadowRoot.querySelector('[role="status"]');
+      window.spoken = [];
+      new MutationObserver(() => speaker.textContent && window.spoken.push(speaker.textContent)).observe(speaker, { childList: true });
+    });
+    await say('مرحبا');
+    await page.waitForFunction(() => window.spoken.length === 1);
+    assert.equal(await page.$eval('.dots i', (node) => getComputedStyle(node).animationName), 'none');
+    gate.open();
+    await answered();
+    await page.waitForFunction(() => window.spoken.length === 2);
+    assert.equal(await page.evaluate(() => window.spoken[1]), 'مرحبا');
+    assert.deepEqual(await axe(page, '.parley-widget'), []);
+    await shoot(page, 'widget-arabic');
+  });
+
   test('the sample page shows it', async () => {
     page = await openPage(browser, `${fixture.url}widget-demo`);
     await page.click('.chat-toggle');

@@ -71,6 +71,24 @@ static void a_session_id_of_the_wrong_type_is_named(void **state)
                   "stream");
 }
 
+static void the_context_of_the_visitor_is_taken_and_checked(void **state)
+{
+    (void)state;
+    struct turn_request request;
+    accept_body(DIALECT,
+                "{\"sessionId\":\"" SESSION
+                "\",\"message\":\"Hi\",\"user_context\":{\"page\":\"/x\","
+                "\"product_interest\":\"y\",\"other\":1}}",
+                &request);
+    assert_string_equal(request.context_json, "{\"page\":\"/x\",\"product_interest\":\"y\"}");
+    turn_request_free(&request);
+    check_invalid(DIALECT, "{\"sessionId\":\"" SESSION "\",\"message\":\"Hi\",\"user_context\":[]}",
+                  "user_context");
+    check_invalid(
+        DIALECT, "{\"sessionId\":\"" SESSION "\",\"message\":\"Hi\",\"user_context\":{\"page\":1}}",
+        "user_context.page");
+}
+
 static void the_message_is_looked_at_before_the_session(void **state)
 {
     (void)state;
@@ -103,6 +121,7 @@ int main(void)
         cmocka_unit_test(every_bad_message_is_invalid_message_in_the_contract_s_words),
         cmocka_unit_test(an_id_that_cannot_be_ours_is_an_unknown_session),
         cmocka_unit_test(a_session_id_of_the_wrong_type_is_named),
+        cmocka_unit_test(the_context_of_the_visitor_is_taken_and_checked),
         cmocka_unit_test(the_message_is_looked_at_before_the_session),
         cmocka_unit_test(the_reply_has_the_contract_s_fields_first),
         cmocka_unit_test(the_first_frame_names_the_session_as_well),

@@ -19,6 +19,7 @@ const struct route routes[] = {
     { HTTP_GET, "/api/health", 0, handle },
     { HTTP_GET, "/health", ROUTE_PROBE, handle },
     { HTTP_GET, "/", ROUTE_PAGE, handle },
+    { HTTP_POST, "/chat", ROUTE_FORM, handle },
 };
 const size_t routes_count = sizeof(routes) / sizeof(routes[0]);
 
@@ -300,6 +301,28 @@ static void json_types_pass_and_others_are_415(void **state)
     }
 }
 
+static void a_form_is_no_json_and_its_refusals_are_pages(void **state)
+{
+    struct fixture *f = *state;
+    f->memory.body = "message=hi";
+    memory_set(&f->memory, "CONTENT_TYPE", "Application/X-WWW-form-urlencoded; charset=UTF-8");
+    go(f, HTTP_POST, "/chat");
+    assert_true(f->passed);
+    assert_string_equal(f->body, "message=hi");
+    assert_non_null(
+        strstr(memory_header(&f->memory, "Content-Security-Policy"), "default-src 'none'"));
+    memory_set(&f->memory, "CONTENT_TYPE", "application/json");
+    go(f, HTTP_POST, "/chat");
+    assert_false(f->passed);
+    assert_string_equal(memory_header(&f->memory, "Status"), "415 Unsupported Media Type");
+    assert_string_equal(memory_header(&f->memory, "Content-Type"), "text/html; charset=utf-8");
+    assert_non_null(strstr(memory_body(&f->memory), "<p class=\"error\""));
+    memory_set(&f->memory, "HTTP_ORIGIN", "https://evil.example");
+    go(f, HTTP_POST, "/chat");
+    assert_string_equal(memory_header(&f->memory, "Status"), "403 Forbidden");
+    assert_non_null(strstr(memory_body(&f->memory), "evil.example"));
+}
+
 static void a_body_over_the_cap_is_413_without_content_length(void **state)
 {
     char body[200];
@@ -384,6 +407,7 @@ int main(void)
         TEST(options_without_origin_names_the_methods),
         TEST(pages_have_no_cors),
         TEST(json_types_pass_and_others_are_415),
+        TEST(a_form_is_no_json_and_its_refusals_are_pages),
         TEST(a_body_over_the_cap_is_413_without_content_length),
         TEST(http_is_sent_to_https_or_refused_where_it_is_forced),
         TEST(browsers_are_told_to_insist_over_https_only),

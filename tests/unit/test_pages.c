@@ -8,6 +8,7 @@
 #include "fcgi/app.h"
 #include "fcgi/endpoints/endpoints.h"
 #include "fcgi/http/assets.h"
+#include "fcgi/http/plain.h"
 #include "fcgi/version.h"
 
 #define BYTES(text) (const unsigned char *)(text)
@@ -18,6 +19,14 @@ const struct asset assets[] = {
     { "assets/app-0123abcd.js", "text/javascript; charset=utf-8", "bbbb", BYTES("code"), 4, NULL, 0,
       true },
     { "assets/icon-CCCCCCCC.svg", "image/svg+xml", "cccc", BYTES("<svg/>"), 6, NULL, 0, true },
+    { "plain.html", "text/html; charset=utf-8", "eeee",
+      BYTES(
+          "<h1><!--name--></h1><!--messages--><!--form--><form><!--hidden--></form><!--end-->END"),
+      sizeof(
+          "<h1><!--name--></h1><!--messages--><!--form--><form><!--hidden--></form><!--end-->END") -
+          1,
+      NULL, 0, false },
+    { "widget-demo.html", "text/html; charset=utf-8", "ffff", BYTES("<demo>"), 6, NULL, 0, false },
     { "sw.js", "text/javascript; charset=utf-8", "dddd", BYTES("worker"), 6, NULL, 0, false },
 };
 const size_t assets_count = sizeof(assets) / sizeof(assets[0]);
@@ -82,6 +91,44 @@ static void the_page_may_load_nothing_from_elsewhere(void **state)
     assert_non_null(strstr(policy, "default-src 'none'; script-src 'self';"));
     assert_non_null(strstr(policy, "frame-ancestors 'none'"));
     assert_string_equal(memory_header(&f->memory, "Referrer-Policy"), "same-origin");
+}
+
+static void pictures_from_elsewhere_are_a_setting(void **state)
+{
+    struct fixture *f = *state;
+    ask(f, endpoint_page, HTTP_GET, "/", "");
+    assert_non_null(strstr(memory_header(&f->memory, "Content-Security-Policy"),
+                           "img-src 'self' data: blob:; "));
+    f->config.allow_remote_images = true;
+    ask(f, endpoint_page, HTTP_GET, "/", "");
+    assert_non_null(strstr(memory_header(&f->memory, "Content-Security-Policy"),
+                           "img-src 'self' data: blob: https:; "));
+}
+
+static void the_sample_site_is_a_page(void **state)
+{
+    struct fixture *f = *state;
+    ask(f, endpoint_widget_demo, HTTP_GET, "/widget-demo", "");
+    assert_string_equal(memory_body(&f->memory), "<demo>");
+    assert_non_null(
+        strstr(memory_header(&f->memory, "Content-Security-Policy"), "script-src 'self'"));
+}
+
+static void a_page_without_script_is_filled_at_its_marks(void **state)
+{
+    struct buf out;
+    (void)state;
+    buf_init(&out, 4096);
+    plain_open(&out, "A <b> & \"c\"");
+    plain_close(&out, "conv_\"1", NULL);
+    assert_string_equal(buf_str(&out),
+                        "<h1>A &lt;b&gt; &amp; &quot;c&quot;</h1><form><input type=\"hidden\" "
+                        "name=\"conversation_id\" value=\"conv_&quot;1\"></form>END");
+    buf_clear(&out);
+    plain_fault(&out, "<No>");
+    assert_non_null(strstr(buf_str(&out), ">&lt;No&gt;</p>"));
+    assert_non_null(strstr(buf_str(&out), "END"));
+    buf_free(&out);
 }
 
 static void a_page_that_is_known_already_is_304(void **state)
@@ -211,17 +258,18 @@ static void the_configuration_tells_what_a_page_needs(void **state)
     f->config.typing_delay_ms = 500;
     f->config.brand_name = (char *)"Bax-U";
     f->config.app_name = (char *)"Parley";
+    f->config.max_body_bytes = 65536;
     f->app.providers = (struct providers){ .list = &provider, .count = 1 };
     ask(f, endpoint_config, HTTP_GET, "/api/config", "");
-    assert_string_equal(memory_body(&f->memory),
-                        "{\"max_message_length\":1000,\"typing_delay\":500,"
-                        "\"brand_name\":\"Bax-U\",\"app_name\":\"Parley\",\"version\":"
-                        "\"" PARLEY_VERSION
-                        "\",\"provider\":\"demo\",\"demo\":true,\"model\":\"demo-1\","
-                        "\"max_body_bytes\":65536,\"session_ttl\":3600,\"features\":{"
-                        "\"conversations\":true,\"search\":true,\"export\":true,"
-                        "\"feedback\":true,\"regenerate\":true,\"continue\":true,"
-                        "\"resume\":true,\"stop\":true,\"poll\":true},\"base\":\"\"}");
+    assert_string_equal(
+        memory_body(&f->memory),
+        "{\"max_message_length\":1000,\"typing_delay\":500,"
+        "\"brand_name\":\"Bax-U\",\"app_name\":\"Parley\",\"version\":"
+        "\"" PARLEY_VERSION "\",\"provider\":\"demo\",\"demo\":true,\"model\":\"demo-1\","
+        "\"max_body_bytes\":65536,\"session_ttl\":3600,\"allow_remote_images\":false,\"features\":{"
+        "\"conversations\":true,\"search\":true,\"export\":true,"
+        "\"feedback\":true,\"regenerate\":true,\"continue\":true,"
+        "\"resume\":true,\"stop\":true,\"poll\":true},\"base\":\"\"}");
 }
 
 static void health_says_that_it_runs_and_for_how_long(void **state)
@@ -247,6 +295,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_page_is_asked_for_each_time),
         TEST(the_page_may_load_nothing_from_elsewhere),
+        TEST(pictures_from_elsewhere_are_a_setting),
+        TEST(the_sample_site_is_a_page),
+        TEST(a_page_without_script_is_filled_at_its_marks),
         TEST(a_page_that_is_known_already_is_304),
         TEST(gzip_goes_to_those_who_take_it),
         TEST(hashed_files_are_kept_for_ever),

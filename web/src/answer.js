@@ -40,7 +40,7 @@ export function looksHeldBack({ sentAt, firstAt, lastAt, deltas }) {
  * streamOnly it has no long-poll twin), or {messageId, after} joins an answer.
  * `link`: {buffered, poll}, shared by all answers of a visit: `buffered` is set here when the stream turns out to be held
  * back, `poll` says that the server knows "deliver":"poll".
- * `on.start(ids)`, `on.text(piece)`, `on.waiting(isWaiting)` are called as things happen.
+ * `on.start(ids)`, `on.text(piece)`, `on.reasoning(piece)`, `on.waiting(isWaiting)` are called as things happen.
  * Returns {done, stop(), leave()}: `done` resolves to the last frame (finish_reason, usage, provider, model, and error and
  * code when the answer failed half way) or rejects with ApiError; stop() ends the answer on the server, leave() only our
  * reading of it.
@@ -81,6 +81,7 @@ export function followAnswer(client, source, link, on) {
     timing.firstAt ||= performance.now();
     timing.lastAt = performance.now();
     begin(body);
+    if (typeof body.reasoning === 'string' && body.reasoning) on.reasoning?.(body.reasoning);
     const mark = /:(\d+)$/.exec(event.id);
     if (typeof body.content === 'string') addText(body.content, mark ? Number(mark[1]) : null);
     if (body.done === true || body.error) state.ended = body;

@@ -69,6 +69,7 @@ export function createChat(parts, on) {
           channel?.postMessage({ type: 'asked', conversation, messageId: ids.message_id, text: question.text });
       },
       text: (piece) => answer.push(piece),
+      reasoning: (piece) => answer.think(piece),
       waiting: (isWaiting) => answer.setWaiting(isWaiting),
     });
     const mine = run;

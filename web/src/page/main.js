@@ -109,7 +109,7 @@ function start() {
     log: $('log'),
     markdown: () => markdown,
     name: () => settings.name,
-    choice: models.choice,
+    choice: () => ({ ...models.choice(), ...(prefs.get('reasoning') ? { reasoning: true } : {}) }),
     readAloud: createReader(),
   }, {
     conversation: (id) => sidebar.setCurrent(id),
@@ -152,6 +152,9 @@ function start() {
     for (const part of [theme, composer, status, sidebar, limits]) part.refresh();
     if ($('log').querySelector('.greeting')) chat.greet();
   });
+
+  $('reasoning').checked = Boolean(prefs.get('reasoning'));
+  $('reasoning').addEventListener('change', () => prefs.set('reasoning', $('reasoning').checked ? '1' : null));
 
   chat.greet();
   if (matchMedia('(hover: hover)').matches) composer.focus();

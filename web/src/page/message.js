@@ -79,6 +79,7 @@ export function createAnswer(tools) {
   const foot = h('footer', { class: 'message-foot' });
   const node = h('article', { class: 'message assistant', 'aria-busy': 'true' },
     h('h2', { class: 'visually-hidden' }, t('assistant_said', { name: tools.name })), body, waiting, foot);
+  let thoughts = null;
   const decorate = (nodes) => decorateCode(nodes, tools.speak);
   const growing = createGrowing(body, tools.markdown, { decorate, onGrown: tools.onGrown });
 
@@ -131,6 +132,14 @@ export function createAnswer(tools) {
       return growing.text;
     },
     push: (piece) => growing.push(piece),
+    /** What the model thinks before it answers: plain text, folded away, never part of the answer. */
+    think(piece) {
+      if (!thoughts) {
+        thoughts = h('div', { class: 'thoughts', dir: 'auto' });
+        body.before(h('details', { class: 'reasoning' }, h('summary', {}, t('reasoning')), thoughts));
+      }
+      thoughts.append(piece);
+    },
     setWaiting(isWaiting) {
       waiting.classList.toggle('reconnecting', isWaiting);
     },
@@ -140,7 +149,7 @@ export function createAnswer(tools) {
       const note = { stopped: 'stopped', length: 'cut_by_length', content_filter: 'filtered', refusal: 'filtered',
         interrupted: 'interrupted' }[info.finish_reason];
       if (note) {
-        const go = note === 'interrupted' && actions.proceed
+        const go = ['interrupted', 'cut_by_length'].includes(note) && actions.proceed
           ? h('button', { type: 'button', class: 'small-button', onclick: actions.proceed }, t('continue')) : null;
         notice('quiet', t(note), go);
       }
