@@ -226,16 +226,6 @@ static void send_opening(struct client *client)
     write_frame(client, &frame);
 }
 
-/* False, and the rest waits, while the socket is full. */
-static bool has_room(struct client *client)
-{
-    if (response_writable(&client->exchange->response))
-        return true;
-    client->lagging = true;
-    watch(client);
-    return false;
-}
-
 static void send_reasoning(struct client *client)
 {
     const struct buf *thoughts = answer_reasoning(client->reader.answer);
