@@ -189,7 +189,7 @@ static void begin_stream(struct client *client)
                           type != NULL ? type : RESPONSE_TYPE_SSE);
 }
 
-/* May one more piece be written? If not, a writable event goes on. */
+/* False, and the rest waits, while the socket is full. */
 static bool has_room(struct client *client)
 {
     if (response_writable(&client->exchange->response))
@@ -224,16 +224,6 @@ static void send_opening(struct client *client)
     buf_init(&frame, CAP_FRAME);
     client->options.dialect->frame_first(&reply, client->sent, &frame);
     write_frame(client, &frame);
-}
-
-/* False, and the rest waits, while the socket is full. */
-static bool has_room(struct client *client)
-{
-    if (response_writable(&client->exchange->response))
-        return true;
-    client->lagging = true;
-    watch(client);
-    return false;
 }
 
 static void send_reasoning(struct client *client)
