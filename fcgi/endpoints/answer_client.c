@@ -189,7 +189,7 @@ static void begin_stream(struct client *client)
                           type != NULL ? type : RESPONSE_TYPE_SSE);
 }
 
-/* May one more piece be written? If not, a writable event goes on. */
+/* False, and the rest waits, while the socket is full. */
 static bool has_room(struct client *client)
 {
     if (response_writable(&client->exchange->response))

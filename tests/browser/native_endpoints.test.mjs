@@ -25,9 +25,23 @@ function siteFile(url) {
 }
 const siteHeaders = (url) => ({ 'Content-Type': TYPES[path.extname(url)] ?? TYPES['.html'] });
 
+/* A model that thinks before it speaks. */
+function thinker(call) {
+  if (!String(call.question).includes('think well')) return undefined;
+  return async (asked, res) => {
+    const frame = (delta, finish = null) => res.write(`data: ${JSON.stringify({ id: 'x', model: asked.model, choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`);
+    res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+    for (const piece of ['Hm, <b>tea</b> ', 'or coffee?']) frame({ reasoning_content: piece });
+    frame({ content: 'Tea.' });
+    frame({}, 'stop');
+    res.end('data: [DONE]\n\n');
+  };
+}
+
 before(async () => {
   [browser, mock, site] = await Promise.all([launch(), startMock(), startSite(siteFile, siteHeaders)]);
-  parley = await startParley({ mock, env: { CORS_ORIGIN: site.origin } });
+  parley = await startParley({ mock, env: { CORS_ORIGIN: site.origin, REASONING: 'on' } });
+  mock.script(thinker);
 });
 after(async () => {
   await browser?.close();
@@ -151,6 +165,36 @@ test('an answer can be rated and made again; the list can be searched, a convers
   assert.match(text, /Grapes are blue/);
   await shoot(page, 'end-to-end-list');
   assert.deepEqual(page.problems.filter((one) => !/status of 404/.test(one)), []);
+});
+
+test('the reasoning of the model comes folded, for who wants it', async () => {
+  page = await openPage(browser, `${parley.url}/`);
+  await page.check('#reasoning');
+  await say(page, 'think well');
+  await answered(page);
+  assert.equal(await page.textContent('.thoughts'), 'Hm, <b>tea</b> or coffee?');
+  assert.equal(await page.isVisible('.thoughts'), false);
+  assert.equal((await page.textContent('.answer-text')).trim(), 'Tea.');
+});
+
+test('a pasted picture reaches the model', async () => {
+  page = await openPage(browser, `${parley.url}/`);
+  await page.waitForSelector('#attach:not([hidden])');
+  await page.evaluate(async () => {
+    const canvas = document.createElement('canvas');
+    canvas.width = canvas.height = 40;
+    const blob = await new Promise((resolve) => { canvas.toBlob(resolve); });
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([blob], 'shot.png', { type: 'image/png' }));
+    document.getElementById('field').dispatchEvent(new ClipboardEvent('paste', { clipboardData: transfer, bubbles: true, cancelable: true }));
+  });
+  await page.waitForSelector('#tray img');
+  await say(page, 'What is on the picture? mock:deltas=1');
+  await answered(page);
+  assert.equal(await page.isVisible('.sent-picture'), true);
+  const sent = mock.requests.map((call) => call.body).filter((body) => body.includes('What is on the picture'));
+  assert.equal(sent.length, 1);
+  assert.match(sent[0], /data:image\/jpeg;base64,/);
 });
 
 test('an answer that reached its length limit goes on after Continue', async () => {

@@ -163,9 +163,10 @@ describe('around the conversation', () => {
     await give('paste');
     await page.waitForFunction(() => /At most 3 pictures/.test(document.getElementById('banners').textContent));
     assert.deepEqual(await axe(page), []);
-    await page.click('#send');
+    assert.equal(await page.isEnabled('#send'), false, 'the contract wants words with a picture');
+    await say(page, 'What do you see?');
     await answered(page);
-    assert.equal(fixture.requests.find((one) => one.path === 'api/chat/stream').body.attachments.length, 3, 'a picture needs no words');
+    assert.equal(fixture.requests.find((one) => one.path === 'api/chat/stream').body.attachments.length, 3);
     assert.equal(await page.isVisible('#tray'), false);
   });
 
@@ -181,6 +182,10 @@ describe('around the conversation', () => {
   test('the reasoning of a model is shown folded, and only when it was asked for', async () => {
     fixture.reply = (body) => ({ deltas: ['The ', 'answer.'], reasoning: body.reasoning ? 'First <b>this</b>,\nthen that.' : undefined });
     await open();
+    assert.equal(await page.isVisible('#reasoning'), false, 'a server that shows none is not asked');
+    fixture.config.features.reasoning = true;
+    await page.reload();
+    await page.waitForSelector('#reasoning');
     await say(page, 'x');
     await answered(page);
     assert.equal(await page.$('.reasoning'), null);

@@ -123,6 +123,22 @@ test('what cannot be answered is a page that says why', async () => {
   }
 });
 
+test('the limits of a visitor count here too, and refuse with a page', async (t) => {
+  const parley = await startParley({ mock, workers: 1, env: { RATELIMIT_PER_MINUTE: '1' } });
+  t.after(() => parley.stop());
+  const first = await post(parley, { message: 'One mock:deltas=1' });
+  assert.equal(first.status, 200);
+  assert.ok(first.headers['ratelimit-limit']);
+  const headers = { Cookie: first.headers['set-cookie'][0].split(';')[0] };
+  // The first send of a newcomer counts for his address only.
+  assert.equal((await post(parley, { message: 'Two mock:deltas=1' }, headers)).status, 200);
+  const over = await post(parley, { message: 'Three mock:deltas=1' }, headers);
+  assert.equal(over.status, 429);
+  assert.ok(Number(over.headers['retry-after']) > 0);
+  assert.match(over.headers['content-type'], /^text\/html/);
+  assert.match(over.text, /<p class="error"/);
+});
+
 test('a failure in the middle keeps the text, says so, and offers to go on', async () => {
   const reply = await post(instances.root, { message: 'x mock:deltas=5,cut=2' });
   assert.match(reply.text, /w0 w1[\s\S]*<p class="error"[\s\S]*<form/);

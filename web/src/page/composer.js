@@ -19,7 +19,6 @@ export function startComposer(nodes, on) {
   const { form, field, send, stop, count } = nodes;
   let limit = 1000;
   let running = false;
-  let hasExtra = () => false;
 
   function refresh() {
     const length = countCharacters(field.value.trim());
@@ -29,7 +28,7 @@ export function startComposer(nodes, on) {
     count.hidden = length < limit * COUNT_FROM;
     count.textContent = t('characters', { used: length, limit });
     count.classList.toggle('over', length > limit);
-    send.disabled = (length === 0 && !hasExtra()) || length > limit;
+    send.disabled = length === 0 || length > limit;
     send.hidden = running;
     stop.hidden = !running;
     tab.set('draft', field.value);
@@ -70,10 +69,6 @@ export function startComposer(nodes, on) {
       running = isRunning;
       refresh();
       if (hadFocus) (running ? stop : field).focus();
-    },
-    /** Something beside text can be sent (a picture). */
-    allowEmpty(test) {
-      hasExtra = test;
     },
     /** Put text back, for example when sending failed; typed text is kept. */
     restore(text) {

@@ -94,8 +94,7 @@ function start() {
     { send: (text) => chat.send(text, pictures.take()), stop: () => chat.stop() });
   const pictures = startPictures(
     { button: $('attach'), input: $('picture'), tray: $('tray'), form: $('composer') },
-    { change: () => composer.refresh(), problem });
-  composer.allowEmpty(() => pictures.count() > 0);
+    { problem });
 
   const models = startModels(client, { row: $('model-row'), select: $('model') },
     () => pictures.configure({ canSee: models.canSee(), maxBody: settings.maxBody }));
@@ -109,7 +108,7 @@ function start() {
     log: $('log'),
     markdown: () => markdown,
     name: () => settings.name,
-    choice: () => ({ ...models.choice(), ...(prefs.get('reasoning') ? { reasoning: true } : {}) }),
+    choice: () => ({ ...models.choice(), ...(settings.reasoning && prefs.get('reasoning') ? { reasoning: true } : {}) }),
     readAloud: createReader(),
   }, {
     conversation: (id) => sidebar.setCurrent(id),
@@ -171,6 +170,8 @@ async function applyConfig(page) {
   }
   settings.name = config.app_name || config.brand_name || 'Chat';
   settings.maxBody = config.max_body_bytes;
+  settings.reasoning = config.features?.reasoning === true;
+  $('reasoning-row').hidden = !settings.reasoning;
   link.poll = config.features?.poll === true;
   $('brand').textContent = config.brand_name || settings.name;
   document.title = config.brand_name || settings.name;

@@ -29,7 +29,7 @@ async function shrink(file, budget) {
   return null;
 }
 
-/** `nodes`: {button, input, tray, form}. `on.change()` when the tray changes, `on.problem(text)`. */
+/** `nodes`: {button, input, tray, form}. `on.problem(text)`. */
 export function startPictures(nodes, on) {
   const { button, input, tray, form } = nodes;
   let enabled = false;
@@ -48,7 +48,6 @@ export function startPictures(nodes, on) {
           button.focus();
         },
       }, icon('close')))));
-    on.change();
   }
 
   async function add(files) {
@@ -94,7 +93,6 @@ export function startPictures(nodes, on) {
   });
 
   return {
-    count: () => pictures.length,
     /** Hand the pictures over and empty the tray. */
     take() {
       const taken = pictures.map((picture) => picture.url);
