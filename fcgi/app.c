@@ -10,6 +10,7 @@
 #include "common/base/id.h"
 #include "common/relay.h"
 #include "common/store/store.h"
+#include "common/tools/tools.h"
 #include "fcgi/http/identity.h"
 
 #define RELAY_MAX_IDLE 256 /* upstream connections kept per worker */
@@ -39,6 +40,10 @@ enum result app_open(struct app *app, const struct config *config, struct uv_loo
         fault_set(fault, result, "no_relay", NULL, "libcurl could not be started.");
         goto fail;
     }
+    if ((app->tools = tools_open(config, app->relay)) == NULL) {
+        result = fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
+        goto fail;
+    }
     answers.store = app->store;
     answers.relay = app->relay;
     answers.writer = app->writer;
@@ -53,11 +58,13 @@ fail:
 void app_close(struct app *app)
 {
     answers_close(app->answers);
+    tools_close(app->tools);
     relay_close(app->relay);
     identity_close(app->identity);
     store_close(app->store);
     providers_free(&app->providers);
     app->answers = NULL;
+    app->tools = NULL;
     app->identity = NULL;
     app->relay = NULL;
     app->store = NULL;

@@ -13,9 +13,11 @@
 #include "common/base/result.h"
 
 struct answers;
+struct outflow;
 struct identity;
 struct relay;
 struct store;
+struct tools;
 struct uv_loop_s;
 
 struct app {
@@ -25,6 +27,8 @@ struct app {
     struct store *store;
     struct relay *relay;
     struct answers *answers;
+    struct tools *tools;
+    struct outflow *outflows; /* exchanges that wait on the loop; of fcgi/endpoints/outflow.c */
     struct identity *identity;
     char writer[CAP_ID]; /* id of this process towards the store */
     int64_t started_ms;  /* wall clock of the whole program's start */

@@ -19,6 +19,7 @@
 #include "common/base/log.h"
 #include "common/config.h"
 #include "fcgi/app.h"
+#include "fcgi/endpoints/outflow.h"
 #include "fcgi/detached.h"
 #include "fcgi/http/server.h"
 #include "fcgi/http/transport_cgi.h"
@@ -101,6 +102,7 @@ static void interrupt(void *ctx)
 {
     struct serve *serve = ctx;
 
+    outflow_end_all(&serve->app);
     answers_interrupt_all(serve->app.answers);
 }
 
