@@ -44,6 +44,7 @@ static void on_event(void *ctx, const struct stream_event *event)
             answer->overflow = true;
         break;
     case STREAM_REASONING:
+    case STREAM_TOOL_CALL:
         break;
     case STREAM_USAGE:
         answer->usage = *event->usage;
