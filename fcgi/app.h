@@ -5,6 +5,7 @@
 #define PARLEY_APP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/base/caps.h"
@@ -29,6 +30,7 @@ struct app {
     struct answers *answers;
     struct tools *tools;
     struct outflow *outflows; /* exchanges that wait on the loop; of fcgi/endpoints/outflow.c */
+    _Atomic size_t turns; /* running turns of fcgi/endpoints/turn_*.c, the last commit included */
     struct identity *identity;
     char writer[CAP_ID]; /* id of this process towards the store */
     int64_t started_ms;  /* wall clock of the whole program's start */

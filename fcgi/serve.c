@@ -95,7 +95,7 @@ static bool idle(void *ctx)
 
     for (size_t i = 0; i < serve->count; i++)
         busy += server_busy(serve->servers[i]);
-    return busy == 0 && answers_idle(serve->app.answers);
+    return busy == 0 && serve->app.turns == 0 && answers_idle(serve->app.answers);
 }
 
 static void interrupt(void *ctx)
@@ -244,7 +244,7 @@ static void cgi_finish_answers(struct cgi *cgi)
 {
     bool interrupted = false;
 
-    while (answers_count(cgi->app.answers) > 0 || cgi->loop.active_reqs.count > 0) {
+    while (answers_count(cgi->app.answers) > 0 || cgi->app.turns > 0 || cgi->loop.active_reqs.count > 0) {
         if (cgi->told_to_end && !interrupted) {
             interrupted = true;
             answers_interrupt_all(cgi->app.answers);

@@ -88,11 +88,6 @@ static bool settle(struct round *round)
 {
     if (!round->ended)
         return false;
-    if (round->call != NULL && !round->failed)
-        relay_drain(round->call);
-    else if (round->call != NULL)
-        relay_cancel(round->call);
-    round->call = NULL;
     finish(round, "");
     return true;
 }
@@ -144,6 +139,23 @@ static bool try_again(struct round *round, int64_t asked_ms)
 
 /* ---- over the relay ---- */
 
+static void on_settled(uv_timer_t *timer)
+{
+    settle(timer->data);
+}
+
+/* The relay is on the stack, and whoever hears of the end may want to ask it for something new. */
+static void settle_soon(struct round *round)
+{
+    if (round->call != NULL && !round->failed)
+        relay_drain(round->call);
+    else if (round->call != NULL)
+        relay_cancel(round->call);
+    round->call = NULL;
+    if (!start_timer(round, on_settled, 0))
+        settle(round);
+}
+
 static void on_head(void *ctx, int status)
 {
     struct round *round = ctx;
@@ -163,7 +175,8 @@ static void on_body(void *ctx, const char *bytes, size_t len)
         return;
     }
     round->reader->feed(round, bytes, len);
-    settle(round);
+    if (round->ended)
+        settle_soon(round);
 }
 
 static const char *reply_header(void *ctx, const char *name)

@@ -77,9 +77,9 @@ enum result turn_body_read(const char *bytes, size_t len, struct turn_body *out,
 
 /* ---- what the turn begins with ---- */
 
-static struct skim last_item(struct skim messages)
+struct skim turn_body_last(const struct turn_body *body)
 {
-    struct skim item, last = { 0 };
+    struct skim messages = body->messages, item, last = { 0 };
 
     while (skim_next(&messages, &item))
         last = item;
@@ -100,7 +100,7 @@ static void put_text(struct buf *out, struct json_object *parts)
 
 void turn_body_question(const struct turn_body *body, struct buf *out, const char **role)
 {
-    struct skim item = last_item(body->messages);
+    struct skim item = turn_body_last(body);
     struct json_object *object = NULL, *parts;
     const char *text, *said;
 

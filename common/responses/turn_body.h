@@ -32,6 +32,9 @@ void turn_body_question(const struct turn_body *body, struct buf *out, const cha
 /* Ids of the items that came along, newest first, into ids; returns how many (at most `max`). */
 size_t turn_body_ids(const struct turn_body *body, char (*ids)[128], size_t max);
 
+/* The last item as it came. */
+struct skim turn_body_last(const struct turn_body *body);
+
 /* Append the tools array for the Responses API. `google_token` NULL: no Google tools. */
 void turn_tools_put(struct buf *out, const struct turn_body *body, const char *google_token);
 

@@ -63,6 +63,9 @@ void endpoint_asset(struct exchange *exchange);
 void endpoint_file(struct exchange *exchange); /* beside the page, named as its path */
 void endpoint_favicon(struct exchange *exchange);
 
+/* turn_response.c */
+void endpoint_turn_response(struct exchange *exchange);
+
 /* functions.c */
 void endpoint_get_weather(struct exchange *exchange);
 void endpoint_get_joke(struct exchange *exchange);

@@ -38,6 +38,8 @@ const struct route routes[] = {
     { HTTP_GET, "/api/health/detailed", ROUTE_PROBE, endpoint_health_detailed },
     { HTTP_GET, "/health", ROUTE_PROBE, endpoint_health },
     { HTTP_GET, "/api/config", 0, endpoint_config },
+    { HTTP_POST, "/api/turn_response", ROUTE_STREAM | ROUTE_OWNER | ROUTE_LONG,
+      endpoint_turn_response },
     { HTTP_GET, "/api/functions/get_weather", 0, endpoint_get_weather },
     { HTTP_GET, "/api/functions/get_joke", 0, endpoint_get_joke },
     { HTTP_GET, "/", ROUTE_PAGE, endpoint_page },
