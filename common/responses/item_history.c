@@ -163,23 +163,23 @@ static bool answered(const struct item_history *history, size_t at)
            strcmp(history->uses[at + 1].id, history->uses[at].id) == 0;
 }
 
-/* Move each result directly behind its call: a front end may say something in between. */
+/* Move each call directly before its result: a front end may have said something in between. */
 static void join_pairs(struct item_history *history)
 {
-    for (size_t at = 0; at < history->count; at++) {
-        if (history->uses[at].kind != CHAT_USE_CALL)
+    for (size_t at = 1; at < history->count; at++) {
+        if (history->uses[at].kind != CHAT_USE_RESULT)
             continue;
-        for (size_t i = at + 2; i < history->count; i++) {
+        for (size_t i = at - 1; i-- > 0;) {
             struct chat_message message = history->messages[i];
             struct chat_use use = history->uses[i];
 
-            if (use.kind != CHAT_USE_RESULT || strcmp(use.id, history->uses[at].id) != 0)
+            if (use.kind != CHAT_USE_CALL || strcmp(use.id, history->uses[at].id) != 0)
                 continue;
-            memmove(&history->messages[at + 2], &history->messages[at + 1],
-                    (i - at - 1) * sizeof message);
-            memmove(&history->uses[at + 2], &history->uses[at + 1], (i - at - 1) * sizeof use);
-            history->messages[at + 1] = message;
-            history->uses[at + 1] = use;
+            memmove(&history->messages[i], &history->messages[i + 1],
+                    (at - i - 1) * sizeof message);
+            memmove(&history->uses[i], &history->uses[i + 1], (at - i - 1) * sizeof use);
+            history->messages[at - 1] = message;
+            history->uses[at - 1] = use;
             break;
         }
     }
