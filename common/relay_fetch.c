@@ -13,6 +13,8 @@ struct relay_fetch {
     int status;
     relay_fetch_done *done;
     void *ctx;
+    size_t (*read_body)(void *ctx, char *out, size_t size);
+    bool (*rewind_body)(void *ctx);
 };
 
 static void fetch_free(struct relay_fetch *fetch)
@@ -62,12 +64,27 @@ static void on_done(void *ctx, enum relay_end end, const char *detail)
     finish(fetch, end, detail);
 }
 
+static size_t on_read_body(void *ctx, char *out, size_t size)
+{
+    const struct relay_fetch *fetch = ctx;
+
+    return fetch->read_body(fetch->ctx, out, size);
+}
+
+static bool on_rewind_body(void *ctx)
+{
+    const struct relay_fetch *fetch = ctx;
+
+    return fetch->rewind_body(fetch->ctx);
+}
+
 static const struct relay_handler handler = { .head = on_head, .body = on_body, .done = on_done };
 
 struct relay_fetch *relay_fetch_start(struct relay *relay, const struct relay_request *request,
                                       size_t cap, relay_fetch_done *done, void *ctx)
 {
     struct relay_fetch *fetch = calloc(1, sizeof *fetch);
+    struct relay_request forwarded = *request;
 
     if (fetch == NULL) {
         free(request->body);
@@ -76,7 +93,13 @@ struct relay_fetch *relay_fetch_start(struct relay *relay, const struct relay_re
     buf_init(&fetch->body, cap);
     fetch->done = done;
     fetch->ctx = ctx;
-    fetch->call = relay_start(relay, request, &handler, fetch);
+    if (request->read_body != NULL) {
+        fetch->read_body = request->read_body;
+        fetch->rewind_body = request->rewind_body;
+        forwarded.read_body = on_read_body;
+        forwarded.rewind_body = on_rewind_body;
+    }
+    fetch->call = relay_start(relay, &forwarded, &handler, fetch);
     if (fetch->call != NULL)
         return fetch;
     fetch_free(fetch);

@@ -24,7 +24,7 @@ struct relay_fetch_reply {
  * over the cap is RELAY_BAD_REPLY. */
 typedef void relay_fetch_done(void *ctx, const struct relay_fetch_reply *reply);
 
-/* Never calls `done` itself. NULL when out of memory or the URL is none; takes request->body in any case. */
+/* A request's read_body and rewind_body get `ctx`. Never calls `done` itself. NULL when out of memory or the URL is none; takes request->body in any case. */
 struct relay_fetch *relay_fetch_start(struct relay *relay, const struct relay_request *request,
                                       size_t cap, relay_fetch_done *done, void *ctx);
 
