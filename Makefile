@@ -23,7 +23,7 @@ MAKEFLAGS += --no-print-directory
 
 # The layers, lowest first. tests/style/layers.sh checks who includes whom.
 COMMON_DIRS := common/base common common/chat common/dialects common/providers common/store \
-               common/limits common/memory
+               common/limits common/memory common/tools common/responses
 FCGI_DIRS   := fcgi/process fcgi/http fcgi/endpoints fcgi
 
 PACKAGES := fcgi libcurl json-c sqlite3 libuv libsodium

@@ -55,6 +55,8 @@ static void on_event(void *ctx, const struct stream_event *event)
         if (answer->wants_reasoning)
             buf_put(&answer->reasoning, event->text, event->text_len);
         break;
+    case STREAM_TOOL_CALL:
+        break;
     case STREAM_USAGE:
         answer->usage = *event->usage;
         break;

@@ -45,6 +45,7 @@ static const char chat[] = "Chat";
 static const char limits[] = "Limits";
 static const char models[] = "Model providers";
 static const char demo[] = "Demo provider";
+static const char responses[] = "Responses app";
 
 /* clang-format off: one option is one paragraph */
 const struct config_option config_options[] = {
@@ -548,6 +549,8 @@ const struct config_option config_options[] = {
       INT(demo_delay_ms, 0, 60000),
       .fallback = "30",
       .help = "Pause between the pieces of a demo answer, in milliseconds." },
+
+#include "common/config_responses.h"
 };
 /* clang-format on */
 

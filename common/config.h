@@ -126,6 +126,31 @@ struct config {
     /* demo provider */
     int64_t demo_delay_ms; /* between deltas */
 
+    /* the Responses app: /api/turn_response and its company */
+    char *openai_org_id;
+    char *openai_project_id;
+    char *turn_api;    /* auto | responses | provider */
+    char *turn_model;  /* "" = openai_model if set, else gpt-5.2 */
+    char *turn_prompt; /* instructions; the date is added */
+    char *turn_errors; /* contract | message */
+    int64_t turn_max_body_bytes;
+    int64_t upload_max_bytes;
+    char *spool_dir;
+    char *tools; /* names for ordinary chat turns, "" = none */
+    int64_t tool_rounds;
+    int64_t tool_timeout_ms;
+    int64_t tool_cache_s;
+    char *tool_user_agent;
+    char *weather_geocode_base;
+    char *weather_forecast_base;
+    char *joke_base;
+    char *google_client_id;
+    char *google_client_secret;
+    char *google_redirect_uri;
+    char *google_auth_url;
+    char *google_token_url;
+    char *google_revoke_url;
+
     /* openai, anthropic, then those of PROVIDERS */
     struct config_provider *provider_list;
     size_t provider_count;

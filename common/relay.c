@@ -43,7 +43,10 @@ struct relay_call {
     void *ctx;
     int64_t started_ms, last_byte_ms; /* monotonic */
     int64_t first_byte_timeout_ms, idle_timeout_ms, total_timeout_ms;
+    size_t (*read_body)(void *ctx, char *out, size_t size);
+    bool (*rewind_body)(void *ctx);
     bool has_head;
+    bool held;
     bool cancelled; /* to be closed by the next sweep */
     bool draining;  /* nobody listens any more */
     char error[CURL_ERROR_SIZE];
@@ -241,6 +244,24 @@ static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *ctx)
     return call->cancelled ? 0 : len;
 }
 
+static size_t on_read_body(char *out, size_t size, size_t count, void *ctx)
+{
+    struct relay_call *call = ctx;
+    size_t got = call->cancelled ? 0 : call->read_body(call->ctx, out, size * count);
+
+    call->last_byte_ms = clock_mono_ms();
+    return got > 0 ? got : CURL_READFUNC_ABORT;
+}
+
+static int on_seek_body(void *ctx, curl_off_t offset, int origin)
+{
+    struct relay_call *call = ctx;
+
+    if (offset != 0 || origin != SEEK_SET || call->cancelled || !call->rewind_body(call->ctx))
+        return CURL_SEEKFUNC_CANTSEEK;
+    return CURL_SEEKFUNC_OK;
+}
+
 static bool past(int64_t since_ms, int64_t timeout_ms, int64_t now_ms)
 {
     return timeout_ms > 0 && now_ms - since_ms >= timeout_ms;
@@ -254,7 +275,7 @@ static void check_deadline(struct relay_call *call, int64_t now)
         end = RELAY_TIMEOUT_TOTAL;
     else if (!call->has_head && past(call->started_ms, call->first_byte_timeout_ms, now))
         end = RELAY_TIMEOUT_FIRST_BYTE;
-    else if (call->has_head && past(call->last_byte_ms, call->idle_timeout_ms, now))
+    else if (call->has_head && !call->held && past(call->last_byte_ms, call->idle_timeout_ms, now))
         end = RELAY_TIMEOUT_IDLE;
     else
         return;
@@ -394,6 +415,14 @@ static void set_transfer_options(struct relay_call *call, const struct relay_req
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
     }
+    if (request->read_body != NULL) {
+        curl_easy_setopt(easy, CURLOPT_POST, 1L);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+        curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read_body);
+        curl_easy_setopt(easy, CURLOPT_READDATA, call);
+        curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek_body);
+        curl_easy_setopt(easy, CURLOPT_SEEKDATA, call);
+    }
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
@@ -420,6 +449,8 @@ struct relay_call *relay_start(struct relay *relay, const struct relay_request *
     }
     call->relay = relay;
     call->body = request->body;
+    call->read_body = request->read_body;
+    call->rewind_body = request->rewind_body;
     call->handler = handler;
     call->ctx = ctx;
     call->first_byte_timeout_ms = request->first_byte_timeout_ms;
@@ -448,6 +479,31 @@ const char *relay_header(struct relay_call *call, const char *name)
     if (curl_easy_header(call->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
         return NULL;
     return header->value;
+}
+
+void relay_hold(struct relay_call *call)
+{
+    if (call->held)
+        return;
+    call->held = true;
+    curl_easy_pause(call->easy, CURLPAUSE_RECV);
+}
+
+/* curl may hand out what it kept back at once, from inside curl_easy_pause. */
+void relay_go_on(struct relay_call *call)
+{
+    struct relay *relay = call->relay;
+    bool nested = relay->in_curl;
+
+    if (!call->held)
+        return;
+    call->held = false;
+    call->last_byte_ms = clock_mono_ms();
+    relay->in_curl = true;
+    curl_easy_pause(call->easy, CURLPAUSE_CONT);
+    relay->in_curl = nested;
+    if (!nested)
+        drive(relay, CURL_SOCKET_TIMEOUT, 0);
 }
 
 void relay_drain(struct relay_call *call)

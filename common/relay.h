@@ -40,6 +40,10 @@ struct relay_request {
     const char *headers; /* lines "Name: value\n", copied; secrets among them are never logged */
     char *body;          /* malloc'd, owned by the call from here on; NULL = none */
     size_t body_len;
+    /* Instead of `body`: the next bytes of a body of body_len, 0 when they cannot be had; and back to its
+     * beginning, for a connection that turned out dead. Both get the handler's ctx. */
+    size_t (*read_body)(void *ctx, char *out, size_t size);
+    bool (*rewind_body)(void *ctx);
     int64_t connect_timeout_ms;    /* each 0 = none */
     int64_t first_byte_timeout_ms; /* from start to the response head */
     int64_t idle_timeout_ms;       /* between body bytes */
@@ -79,6 +83,11 @@ struct relay_call *relay_start(struct relay *relay, const struct relay_request *
 
 /* A response header of the final reply, NULL when absent. Valid inside head, body and done. */
 const char *relay_header(struct relay_call *call, const char *name);
+
+/* Take no more of the body until told otherwise; meanwhile no deadline but the total one runs. Some bytes that
+ * are there already may still come. */
+void relay_hold(struct relay_call *call);
+void relay_go_on(struct relay_call *call);
 
 /* Close the connection of a running call now; the provider sees it at once. */
 void relay_cancel(struct relay_call *call);

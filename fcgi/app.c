@@ -14,6 +14,7 @@
 #include "common/limits/limits.h"
 #include "common/relay.h"
 #include "common/store/store.h"
+#include "common/tools/tools.h"
 #include "fcgi/http/identity.h"
 
 #define RELAY_MAX_IDLE 256 /* upstream connections kept per worker */
@@ -76,6 +77,10 @@ enum result app_open_shared(struct app *app, const struct config *config, struct
         fault_set(fault, result, "no_relay", NULL, "libcurl could not be started.");
         goto fail;
     }
+    if ((app->tools = tools_open(config, app->relay)) == NULL) {
+        result = fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
+        goto fail;
+    }
     answers.store = app->store;
     answers.relay = app->relay;
     answers.breakers = app->breakers;
@@ -97,6 +102,7 @@ enum result app_open(struct app *app, const struct config *config, struct uv_loo
 void app_close(struct app *app)
 {
     answers_close(app->answers);
+    tools_close(app->tools);
     relay_close(app->relay);
     limits_close(app->limits);
     identity_close(app->identity);
@@ -105,6 +111,7 @@ void app_close(struct app *app)
     breakers_free(app->own_breakers);
     app->own_breakers = app->breakers = NULL;
     app->answers = NULL;
+    app->tools = NULL;
     app->identity = NULL;
     app->relay = NULL;
     app->limits = NULL;

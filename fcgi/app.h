@@ -5,6 +5,7 @@
 #define PARLEY_APP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/base/caps.h"
@@ -14,11 +15,13 @@
 
 struct answers;
 struct breakers;
+struct outflow;
 struct identity;
 struct limits;
 struct relay;
 struct scoreboard;
 struct store;
+struct tools;
 struct uv_loop_s;
 
 struct app {
@@ -31,6 +34,9 @@ struct app {
     struct breakers *breakers;     /* shared with the other workers */
     struct breakers *own_breakers; /* NULL when somebody else has made them */
     struct answers *answers;
+    struct tools *tools;
+    struct outflow *outflows; /* exchanges that wait on the loop; of fcgi/endpoints/outflow.c */
+    _Atomic size_t turns; /* running turns of fcgi/endpoints/turn_*.c, the last commit included */
     struct identity *identity;
     char writer[CAP_ID]; /* id of this process towards the store */
     int64_t started_ms;  /* wall clock of the whole program's start */

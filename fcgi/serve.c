@@ -23,6 +23,7 @@
 #include "common/config.h"
 #include "common/models.h"
 #include "fcgi/app.h"
+#include "fcgi/endpoints/outflow.h"
 #include "fcgi/detached.h"
 #include "fcgi/http/server.h"
 #include "fcgi/http/transport_cgi.h"
@@ -117,7 +118,7 @@ static bool idle(void *ctx)
 {
     struct serve *serve = ctx;
 
-    return busy_requests(serve) == 0 && answers_idle(serve->app.answers) &&
+    return busy_requests(serve) == 0 && serve->app.turns == 0 && answers_idle(serve->app.answers) &&
            models_idle(serve->models);
 }
 
@@ -125,6 +126,7 @@ static void interrupt(void *ctx)
 {
     struct serve *serve = ctx;
 
+    outflow_end_all(&serve->app);
     answers_interrupt_all(serve->app.answers);
 }
 
@@ -197,7 +199,8 @@ static void cgi_finish_answers(struct cgi *cgi)
 {
     bool interrupted = false;
 
-    while (answers_count(cgi->app.answers) > 0 || cgi->loop.active_reqs.count > 0) {
+    while (answers_count(cgi->app.answers) > 0 || cgi->app.turns > 0 ||
+           cgi->loop.active_reqs.count > 0) {
         if (cgi->told_to_end && !interrupted) {
             interrupted = true;
             answers_interrupt_all(cgi->app.answers);

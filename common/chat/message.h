@@ -29,6 +29,24 @@ struct chat_images {
     size_t count;
 };
 
+/*
+ * What a message is when it is no text: the model's call of a function (its content is the arguments, a JSON
+ * object), or what came of it (its content is the output). A call is CHAT_ASSISTANT's, a result CHAT_USER's.
+ */
+enum chat_use_kind { CHAT_USE_NONE, CHAT_USE_CALL, CHAT_USE_RESULT };
+struct chat_use {
+    enum chat_use_kind kind;
+    const char *id; /* joins a result to its call */
+    const char *name;
+};
+
+/* A function that the model may call. Borrowed strings. */
+struct chat_tool {
+    const char *name;
+    const char *description;
+    const char *parameters; /* JSON schema, an object */
+};
+
 /* "system", "user", "assistant". */
 const char *chat_role_name(enum chat_role role);
 

@@ -44,14 +44,16 @@ enum stream_type {
     STREAM_REASONING, /* text: the model's thinking, never part of the answer */
     STREAM_USAGE,     /* usage: the totals so far (cumulative, not added up) */
     STREAM_MODEL,     /* text: the model that really answers */
-    STREAM_FINISH,    /* finish: the provider ended the answer; nothing but usage may follow */
-    STREAM_FAILED     /* fault: the provider ended it with an error; nothing follows */
+    STREAM_TOOL_CALL, /* text: arguments, a JSON object; tool: the name. Only where tools were offered */
+    STREAM_FINISH, /* finish: the provider ended the answer; nothing but usage may follow */
+    STREAM_FAILED  /* fault: the provider ended it with an error; nothing follows */
 };
 
 struct stream_event {
     enum stream_type type;
     const char *text; /* valid during the call only; well-formed UTF-8 */
     size_t text_len;
+    const char *tool;
     enum finish_reason finish;
     const struct stream_usage *usage;
     const struct fault *fault;

@@ -5,14 +5,15 @@
  * become one turn of several blocks; the first turn is the user's; max_tokens is required.
  * Reply: named events. STREAM_FINISH comes with message_stop, or with the end of the body after a
  * stop_reason. Counts of tokens are cumulative and come in pieces: the input with message_start, the
- * output with each message_delta. Tool calls, signatures and citations are not acted on. Pure; runs on
- * the thread that feeds it (the loop).
+ * output with each message_delta. The call of a function is a block, whose arguments come in pieces.
+ * Signatures and citations are not acted on. Pure; runs on the thread that feeds it (the loop).
  */
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/json.h"
+#include "common/providers/call_parts.h"
 #include "common/providers/events.h"
 #include "common/providers/failure.h"
 #include "common/providers/provider.h"
@@ -55,11 +56,32 @@ static bool is_blank(const struct chat_message *message)
     return strspn(message->content, " \t\r\n") == message->len;
 }
 
+static void put_use(struct buf *out, const struct chat_message *message, const struct chat_use *use)
+{
+    bool called = use->kind == CHAT_USE_CALL;
+    wire_put_comma(out);
+    buf_putc(out, '{');
+    json_put_member(out, "type", called ? "tool_use" : "tool_result");
+    json_put_member(out, called ? "id" : "tool_use_id", use->id);
+    if (called) {
+        json_put_member(out, "name", use->name);
+        json_put_member_raw(out, "input", message->content);
+    } else {
+        json_put_member_len(out, "content", message->content, message->len);
+    }
+    buf_putc(out, '}');
+}
+
 /* The blocks of one message, pictures before the words about them. */
 static void put_blocks(struct buf *out, const struct provider_call *call, size_t index)
 {
     const struct chat_message *message = &call->messages[index];
     struct chat_images images = wire_images(call, index);
+    struct chat_use use = wire_use(call, index);
+    if (use.kind != CHAT_USE_NONE) {
+        put_use(out, message, &use);
+        return;
+    }
     for (size_t i = 0; i < images.count && !out->failed; i++)
         put_picture(out, &images.list[i]);
     if (is_blank(message))
@@ -72,7 +94,8 @@ static void put_blocks(struct buf *out, const struct provider_call *call, size_t
 
 static bool is_empty(const struct provider_call *call, size_t index)
 {
-    return is_blank(&call->messages[index]) && wire_images(call, index).count == 0;
+    return is_blank(&call->messages[index]) && wire_images(call, index).count == 0 &&
+           wire_use(call, index).kind == CHAT_USE_NONE;
 }
 
 /* Where the turn that begins at `from` ends: before the next message that says something in another
@@ -92,7 +115,8 @@ static void put_turn(struct buf *out, const struct provider_call *call, size_t f
     wire_put_comma(out);
     buf_putc(out, '{');
     json_put_member(out, "role", chat_role_name(first->role));
-    if (to == from + 1 && wire_images(call, from).count == 0) {
+    if (to == from + 1 && wire_images(call, from).count == 0 &&
+        wire_use(call, from).kind == CHAT_USE_NONE) {
         json_put_member_len(out, "content", first->content, first->len);
     } else {
         json_put_member_raw(out, "content", "[");
@@ -117,6 +141,24 @@ static void put_messages(struct buf *out, const struct provider_call *call)
     buf_putc(out, ']');
 }
 
+static void put_tools(struct buf *out, const struct provider_call *call)
+{
+    if (call->tool_count == 0)
+        return;
+    json_put_member_raw(out, "tools", "[");
+    for (size_t i = 0; i < call->tool_count; i++) {
+        wire_put_comma(out);
+        buf_putc(out, '{');
+        json_put_member(out, "name", call->tools[i].name);
+        json_put_member(out, "description", call->tools[i].description);
+        json_put_member_raw(out, "input_schema", call->tools[i].parameters);
+        buf_putc(out, '}');
+    }
+    buf_putc(out, ']');
+    json_put_member_raw(out, "tool_choice",
+                        "{\"type\":\"auto\",\"disable_parallel_tool_use\":true}");
+}
+
 static void put_body(struct buf *out, const struct provider_call *call)
 {
     const struct provider *provider = call->provider;
@@ -127,6 +169,7 @@ static void put_body(struct buf *out, const struct provider_call *call)
     if (*call->system != '\0')
         json_put_member(out, "system", call->system);
     put_messages(out, call);
+    put_tools(out, call);
     wire_put_temperature(out, provider, MAX_TEMPERATURE);
     json_put_member_bool(out, "stream", true);
     buf_putc(out, '}');
@@ -146,6 +189,7 @@ static enum result encode(const struct provider_call *call, struct provider_requ
 struct provider_stream {
     struct events events;
     int64_t input_tokens, cache_write_tokens, cache_read_tokens, output_tokens;
+    struct call_parts called;
     bool answering; /* the message has begun */
 };
 
@@ -195,14 +239,17 @@ static bool take_start(struct provider_stream *stream, struct skim data)
     return true;
 }
 
-/* The beginning of a block or the next piece of it. Of the many kinds two have words for people. */
+/* The beginning of a block or the next piece of it. Of the many kinds two have words for people, and one calls a
+ * function; its "input" at the beginning is empty. */
 static bool take_block(struct provider_stream *stream, struct skim data)
 {
-    enum { BLOCK, DELTA, OUTER };
-    enum { TYPE, TEXT, THINKING, COUNT };
-    static const struct skim_key outer[OUTER] = { SKIM_KEY("content_block"), SKIM_KEY("delta") };
-    static const struct skim_key keys[COUNT] = { SKIM_KEY("type"), SKIM_KEY("text"),
-                                                 SKIM_KEY("thinking") };
+    enum { BLOCK, DELTA, INDEX, OUTER };
+    enum { TYPE, TEXT, THINKING, ID, NAME, JSON, COUNT };
+    static const struct skim_key outer[OUTER] = { SKIM_KEY("content_block"), SKIM_KEY("delta"),
+                                                  SKIM_KEY("index") };
+    static const struct skim_key keys[COUNT] = { SKIM_KEY("type"),     SKIM_KEY("text"),
+                                                 SKIM_KEY("thinking"), SKIM_KEY("id"),
+                                                 SKIM_KEY("name"),     SKIM_KEY("partial_json") };
     struct skim pieces[OUTER], values[COUNT];
     if (!skim_object(data, outer, OUTER, pieces))
         return false;
@@ -213,6 +260,10 @@ static bool take_block(struct provider_stream *stream, struct skim data)
         events_text(&stream->events, STREAM_DELTA, values[TEXT]);
     else if (events_is(values[TYPE], "thinking_delta") || events_is(values[TYPE], "thinking"))
         events_text(&stream->events, STREAM_REASONING, values[THINKING]);
+    else if (events_is(values[TYPE], "tool_use") ||
+             (events_is(values[TYPE], "input_json_delta") && stream->called.begun))
+        call_parts_add(&stream->called, skim_number(pieces[INDEX], 0), values[ID], values[NAME],
+                       values[JSON], &stream->events.scratch);
     return true;
 }
 
@@ -244,6 +295,7 @@ static bool take_delta(struct provider_stream *stream, struct skim data)
 static bool take_stop(struct provider_stream *stream, struct skim data)
 {
     (void)data;
+    call_parts_emit(&stream->called, &stream->events.emit);
     if (stream->answering)
         events_finish(&stream->events);
     else
@@ -270,10 +322,11 @@ static const struct events_row rows[] = {
 static struct provider_stream *open_stream(const struct provider_call *call, stream_sink *sink,
                                            void *ctx)
 {
-    (void)call;
     struct provider_stream *stream = calloc(1, sizeof *stream);
     if (stream)
         events_init(&stream->events, rows, sizeof rows / sizeof *rows, stream, sink, ctx);
+    if (stream)
+        call_parts_init(&stream->called, call->tool_count > 0);
     return stream;
 }
 
@@ -282,6 +335,7 @@ static void close_stream(struct provider_stream *stream)
     if (!stream)
         return;
     events_free(&stream->events);
+    call_parts_free(&stream->called);
     free(stream);
 }
 
@@ -292,6 +346,8 @@ static void feed(struct provider_stream *stream, const char *bytes, size_t len)
 
 static void end(struct provider_stream *stream)
 {
+    if (stream->events.finish != FINISH_NONE)
+        call_parts_emit(&stream->called, &stream->events.emit);
     events_end(&stream->events);
 }
 

@@ -7,6 +7,7 @@
  * apart. For tests, a question may hold these directives (the first one counts):
  *   /repeat N   the answer is N words ("word1 word2 ..."), N up to 10000
  *   /think      reasoning comes before the answer
+ *   /call NAME {...}  a function is called with these arguments, if it is offered
  *   /fail       the answer breaks off with a provider error after three words
  * Usage is window_estimate's and marked so. Non-goal: being clever. Loop thread, like every decoder.
  */
@@ -18,11 +19,13 @@
 #include "common/providers/emit.h"
 #include "common/providers/failure.h"
 #include "common/providers/provider.h"
+#include "common/providers/wire.h"
 
 #define MAX_WORDS     10000
 #define ECHO_CHARS    120
 #define WORDS_TO_FAIL 3
 #define MAX_REPLY     (256 * 1024)
+#define NAME_SIZE     64 /* of a function */
 
 static const char intro[] =
     "This is the built-in demo: no language model is connected yet, so I can only repeat what you "
@@ -57,6 +60,9 @@ struct provider_stream {
     size_t words_sent;
     size_t fail_after; /* words; 0 = never */
     bool thinks;
+    char tool[NAME_SIZE]; /* to be called, "" = none */
+    const struct chat_tool *tools;
+    size_t tool_count;
     bool begun;
     int64_t delay_ms;
     int64_t prompt_tokens;
@@ -122,11 +128,25 @@ static void do_fail(struct provider_stream *stream, const char *argument)
     stream->fail_after = WORDS_TO_FAIL;
 }
 
+/* The arguments become the reply, which is then not said. */
+static void do_call(struct provider_stream *stream, const char *argument)
+{
+    size_t len = strcspn(argument, " \n");
+    for (size_t i = 0; i < stream->tool_count; i++) {
+        if (strlen(stream->tools[i].name) == len &&
+            strncmp(stream->tools[i].name, argument, len) == 0)
+            text_copy(stream->tool, sizeof stream->tool, stream->tools[i].name);
+    }
+    if (stream->tool[0] != '\0')
+        buf_puts(&stream->reply, argument[len] != '\0' ? argument + len + 1 : "{}");
+}
+
 static const struct {
     const char *word;
     void (*run)(struct provider_stream *stream, const char *argument);
 } directives[] = {
     { "/repeat ", do_repeat },
+    { "/call ", do_call },
     { "/think", do_think },
     { "/fail", do_fail },
 };
@@ -177,7 +197,13 @@ static struct provider_stream *open_stream(const struct provider_call *call, str
     stream->prompt_tokens = estimate_prompt(call);
     text_copy(stream->model, sizeof stream->model, call->model);
 
-    follow_directive(stream, question->content);
+    stream->tools = call->tools;
+    stream->tool_count = call->tool_count;
+    if (call->message_count > 0 && wire_use(call, call->message_count - 1).kind == CHAT_USE_RESULT)
+        buf_putf(&stream->reply, "The function answered: %s", question->content);
+    else
+        follow_directive(stream, question->content);
+    stream->tools = NULL; /* borrowed */
     if (stream->reply.len == 0)
         write_answer(stream, question->content, question->len);
     if (stream->reply.failed) {
@@ -195,7 +221,7 @@ static void finish(struct provider_stream *stream)
     usage.completion_tokens = window_estimate(buf_str(&stream->reply), stream->reply.len);
     usage.total_tokens = usage.prompt_tokens + usage.completion_tokens;
     emit_usage(&stream->emit, &usage);
-    emit_finish(&stream->emit, FINISH_STOP);
+    emit_finish(&stream->emit, stream->tool[0] != '\0' ? FINISH_TOOL_CALLS : FINISH_STOP);
 }
 
 static void fail(struct provider_stream *stream)
@@ -229,6 +255,11 @@ static int64_t next(struct provider_stream *stream)
         begin(stream);
     if (stream->fail_after > 0 && stream->words_sent == stream->fail_after) {
         fail(stream);
+        return -1;
+    }
+    if (stream->tool[0] != '\0') {
+        emit_tool_call(&stream->emit, stream->tool, rest, stream->reply.len);
+        finish(stream);
         return -1;
     }
     size_t len = word_len(rest);

@@ -4,9 +4,11 @@
  */
 #include "common/providers/emit.h"
 
+#include <json-c/json.h>
 #include <string.h>
 
 #include "common/base/caps.h"
+#include "common/base/json.h"
 #include "common/base/text.h"
 
 #define REPLACEMENT "\xef\xbf\xbd"
@@ -161,6 +163,23 @@ void emit_usage(struct emit *emit, const struct stream_usage *usage)
         return;
     emit->usage = *usage;
     send_event(emit, &(struct stream_event){ .type = STREAM_USAGE, .usage = &emit->usage });
+}
+
+void emit_tool_call(struct emit *emit, const char *name, const char *arguments, size_t len)
+{
+    struct json_object *object = NULL;
+    struct stream_event event = { .type = STREAM_TOOL_CALL, .text = "{}", .text_len = 2 };
+
+    flush_held(emit);
+    if (json_parse(arguments, len, &object, NULL) == RESULT_OK &&
+        json_object_is_type(object, json_type_object)) {
+        event.text = arguments;
+        event.text_len = len;
+    }
+    json_object_put(object);
+    event.tool = name;
+    if (*name != '\0')
+        send_event(emit, &event);
 }
 
 void emit_finish(struct emit *emit, enum finish_reason reason)

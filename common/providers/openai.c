@@ -6,7 +6,7 @@
  * Bytes -> sse -> skim (what matters of a chunk) -> emit (events). An answer ends in three ways:
  * `[DONE]`; the end of the body after a finish_reason; or a failure: a frame with an error, something
  * that is no chunk, or the end of the body before a finish_reason. STREAM_FINISH waits for the end,
- * because the usage chunk comes behind the finish_reason. Tool calls are not acted on. Pure; runs on
+ * because the usage chunk comes behind the finish_reason; so does the call of a function. Pure; runs on
  * the thread that feeds it (the loop).
  */
 #include <json-c/json.h>
@@ -15,6 +15,7 @@
 
 #include "common/base/json.h"
 #include "common/chat/sse.h"
+#include "common/providers/call_parts.h"
 #include "common/providers/emit.h"
 #include "common/providers/failure.h"
 #include "common/providers/provider.h"
@@ -64,6 +65,44 @@ static void put_message(struct buf *out, const char *role, const struct chat_mes
     buf_putc(out, '}');
 }
 
+static void put_use(struct buf *out, const struct chat_message *message, const struct chat_use *use)
+{
+    wire_put_comma(out);
+    buf_putc(out, '{');
+    if (use->kind == CHAT_USE_RESULT) {
+        json_put_member(out, "role", "tool");
+        json_put_member(out, "tool_call_id", use->id);
+        json_put_member_len(out, "content", message->content, message->len);
+    } else {
+        json_put_member(out, "role", "assistant");
+        json_put_member_raw(out, "content", "null");
+        json_put_member_raw(out, "tool_calls", "[{\"type\":\"function\"");
+        json_put_member(out, "id", use->id);
+        json_put_member_raw(out, "function", "{");
+        json_put_member(out, "name", use->name);
+        json_put_member_len(out, "arguments", message->content, message->len);
+        buf_puts(out, "}}]");
+    }
+    buf_putc(out, '}');
+}
+
+static void put_tools(struct buf *out, const struct provider_call *call)
+{
+    if (call->tool_count == 0)
+        return;
+    json_put_member_raw(out, "tools", "[");
+    for (size_t i = 0; i < call->tool_count; i++) {
+        wire_put_comma(out);
+        buf_puts(out, "{\"type\":\"function\",\"function\":{");
+        json_put_member(out, "name", call->tools[i].name);
+        json_put_member(out, "description", call->tools[i].description);
+        json_put_member_raw(out, "parameters", call->tools[i].parameters);
+        buf_puts(out, "}}");
+    }
+    buf_putc(out, ']');
+    json_put_member_bool(out, "parallel_tool_calls", false);
+}
+
 static void put_system(struct buf *out, const char *text)
 {
     buf_putc(out, '{');
@@ -79,7 +118,11 @@ static void put_messages(struct buf *out, const struct provider_call *call)
         put_system(out, call->system);
     for (size_t i = 0; i < call->message_count && !out->failed; i++) {
         struct chat_images images = wire_images(call, i);
-        put_message(out, chat_role_name(call->messages[i].role), &call->messages[i], &images);
+        struct chat_use use = wire_use(call, i);
+        if (use.kind != CHAT_USE_NONE)
+            put_use(out, &call->messages[i], &use);
+        else
+            put_message(out, chat_role_name(call->messages[i].role), &call->messages[i], &images);
     }
     buf_putc(out, ']');
 }
@@ -90,6 +133,7 @@ static void put_body(struct buf *out, const struct provider_call *call)
     buf_putc(out, '{');
     json_put_member(out, "model", call->model);
     put_messages(out, call);
+    put_tools(out, call);
     wire_put_temperature(out, provider, MAX_TEMPERATURE);
     if (provider->max_tokens > 0)
         json_put_member_int(out, provider->max_tokens_field, provider->max_tokens);
@@ -120,6 +164,7 @@ struct provider_stream {
     struct sse sse;
     struct buf whole;
     struct buf scratch; /* unescaped strings */
+    struct call_parts called;
     enum form form;
     enum finish_reason finish;
     bool answering; /* the model has said something, if only its role */
@@ -138,6 +183,7 @@ static void fail(struct provider_stream *stream, enum failure_kind kind)
 static void finish(struct provider_stream *stream)
 {
     enum finish_reason reason = stream->finish == FINISH_NONE ? FINISH_STOP : stream->finish;
+    call_parts_emit(&stream->called, &stream->emit);
     if (!stream->answering)
         fail(stream, FAILURE_BAD);
     else
@@ -177,19 +223,36 @@ static void read_parts(struct provider_stream *stream, enum stream_type type, st
     }
 }
 
+/* [{"index","id","function":{"name","arguments"}}]: the pieces of calls. */
+static void read_calls(struct provider_stream *stream, struct skim array)
+{
+    enum { INDEX, ID, FUNCTION, COUNT };
+    enum { NAME, ARGUMENTS, INNER };
+    static const struct skim_key keys[COUNT] = { SKIM_KEY("index"), SKIM_KEY("id"),
+                                                 SKIM_KEY("function") };
+    static const struct skim_key inner[INNER] = { SKIM_KEY("name"), SKIM_KEY("arguments") };
+    struct skim call, values[COUNT], function[INNER];
+    for (int64_t place = 0; skim_next(&array, &call); place++) {
+        if (skim_object(call, keys, COUNT, values) &&
+            skim_object(values[FUNCTION], inner, INNER, function))
+            call_parts_add(&stream->called, skim_number(values[INDEX], place), values[ID],
+                           function[NAME], function[ARGUMENTS], &stream->scratch);
+    }
+}
+
 static void read_delta(struct provider_stream *stream, struct skim delta)
 {
-    enum { CONTENT, REFUSAL, REASONING_CONTENT, REASONING, COUNT };
+    enum { CONTENT, REFUSAL, REASONING_CONTENT, REASONING, TOOL_CALLS, COUNT };
     static const struct skim_key keys[COUNT] = {
-        SKIM_KEY("content"),
-        SKIM_KEY("refusal"),
-        SKIM_KEY("reasoning_content"),
-        SKIM_KEY("reasoning"),
+        SKIM_KEY("content"),   SKIM_KEY("refusal"),    SKIM_KEY("reasoning_content"),
+        SKIM_KEY("reasoning"), SKIM_KEY("tool_calls"),
     };
     struct skim values[COUNT];
     if (!skim_object(delta, keys, COUNT, values))
         return;
     stream->answering = true;
+    if (skim_is_array(values[TOOL_CALLS]))
+        read_calls(stream, values[TOOL_CALLS]);
     /* Some servers send the same thought under both names. */
     bool one = skim_is_string(values[REASONING_CONTENT]);
     read_text(stream, STREAM_REASONING, values[one ? REASONING_CONTENT : REASONING]);
@@ -349,7 +412,6 @@ static void on_event(void *ctx, const char *event, const char *data, size_t len)
 static struct provider_stream *open_stream(const struct provider_call *call, stream_sink *sink,
                                            void *ctx)
 {
-    (void)call;
     struct provider_stream *stream = calloc(1, sizeof *stream);
     if (!stream)
         return NULL;
@@ -357,6 +419,7 @@ static struct provider_stream *open_stream(const struct provider_call *call, str
     sse_init(&stream->sse, on_event, stream);
     buf_init(&stream->whole, CAP_SSE_EVENT);
     buf_init(&stream->scratch, CAP_SSE_EVENT);
+    call_parts_init(&stream->called, call->tool_count > 0);
     return stream;
 }
 
@@ -368,6 +431,7 @@ static void close_stream(struct provider_stream *stream)
     sse_free(&stream->sse);
     buf_free(&stream->whole);
     buf_free(&stream->scratch);
+    call_parts_free(&stream->called);
     free(stream);
 }
 

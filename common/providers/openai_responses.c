@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/base/json.h"
+#include "common/providers/call_parts.h"
 #include "common/providers/events.h"
 #include "common/providers/failure.h"
 #include "common/providers/provider.h"
@@ -46,16 +47,47 @@ static void put_parts(struct buf *out, const struct chat_message *message,
     buf_putc(out, ']');
 }
 
+static void put_use(struct buf *out, const struct chat_message *message, const struct chat_use *use)
+{
+    bool called = use->kind == CHAT_USE_CALL;
+    json_put_member(out, "type", called ? "function_call" : "function_call_output");
+    json_put_member(out, "call_id", use->id);
+    if (called)
+        json_put_member(out, "name", use->name);
+    json_put_member_len(out, called ? "arguments" : "output", message->content, message->len);
+}
+
+static void put_tools(struct buf *out, const struct provider_call *call)
+{
+    if (call->tool_count == 0)
+        return;
+    json_put_member_raw(out, "tools", "[");
+    for (size_t i = 0; i < call->tool_count; i++) {
+        wire_put_comma(out);
+        buf_puts(out, "{\"type\":\"function\"");
+        json_put_member(out, "name", call->tools[i].name);
+        json_put_member(out, "description", call->tools[i].description);
+        json_put_member_raw(out, "parameters", call->tools[i].parameters);
+        buf_puts(out, ",\"strict\":true}");
+    }
+    buf_putc(out, ']');
+    json_put_member_bool(out, "parallel_tool_calls", false);
+}
+
 static void put_input(struct buf *out, const struct provider_call *call)
 {
     json_put_member_raw(out, "input", "[");
     for (size_t i = 0; i < call->message_count && !out->failed; i++) {
         const struct chat_message *message = &call->messages[i];
         struct chat_images images = wire_images(call, i);
+        struct chat_use use = wire_use(call, i);
         wire_put_comma(out);
         buf_putc(out, '{');
-        json_put_member(out, "role", chat_role_name(message->role));
-        if (images.count > 0)
+        if (use.kind == CHAT_USE_NONE)
+            json_put_member(out, "role", chat_role_name(message->role));
+        if (use.kind != CHAT_USE_NONE)
+            put_use(out, message, &use);
+        else if (images.count > 0)
             put_parts(out, message, &images);
         else
             json_put_member_len(out, "content", message->content, message->len);
@@ -72,6 +104,7 @@ static void put_body(struct buf *out, const struct provider_call *call)
     if (*call->system != '\0')
         json_put_member(out, "instructions", call->system);
     put_input(out, call);
+    put_tools(out, call);
     wire_put_temperature(out, provider, MAX_TEMPERATURE);
     if (provider->max_tokens > 0)
         json_put_member_int(out, "max_output_tokens", provider->max_tokens);
@@ -93,6 +126,7 @@ static enum result encode(const struct provider_call *call, struct provider_requ
 
 struct provider_stream {
     struct events events;
+    struct call_parts call;
     bool refused;
     bool called; /* a function */
 };
@@ -133,6 +167,22 @@ static bool take_summary_part(struct provider_stream *stream, struct skim data)
         return false;
     if (skim_number(index, 0) > 0)
         emit_text(&stream->events.emit, STREAM_REASONING, "\n\n", 2);
+    return true;
+}
+
+/* An item is whole: of interest when it is the call of a function. */
+static bool take_item(struct provider_stream *stream, struct skim data)
+{
+    enum { TYPE, ID, NAME, ARGUMENTS, COUNT };
+    static const struct skim_key outer[] = { SKIM_KEY("item") };
+    static const struct skim_key keys[COUNT] = { SKIM_KEY("type"), SKIM_KEY("call_id"),
+                                                 SKIM_KEY("name"), SKIM_KEY("arguments") };
+    struct skim item, values[COUNT];
+    if (!skim_object(data, outer, 1, &item))
+        return false;
+    if (skim_object(item, keys, COUNT, values) && events_is(values[TYPE], "function_call"))
+        call_parts_add(&stream->call, 0, values[ID], values[NAME], values[ARGUMENTS],
+                       &stream->events.scratch);
     return true;
 }
 
@@ -202,6 +252,7 @@ static bool take_completed(struct provider_stream *stream, struct skim data)
     struct response response;
     if (!read_response(stream, data, &response))
         return false;
+    call_parts_emit(&stream->call, &stream->events.emit);
     stream->events.finish = stream->refused  ? FINISH_REFUSAL
                             : stream->called ? FINISH_TOOL_CALLS
                                              : FINISH_STOP;
@@ -255,6 +306,7 @@ static const struct events_row rows[] = {
     { "response.reasoning_text.delta", take_reasoning },
     { "response.reasoning_summary_part.added", take_summary_part },
     { "response.function_call_arguments.done", take_call },
+    { "response.output_item.done", take_item },
     { "response.created", take_begin },
     { "response.in_progress", take_begin },
     { "response.completed", take_completed },
@@ -266,10 +318,11 @@ static const struct events_row rows[] = {
 static struct provider_stream *open_stream(const struct provider_call *call, stream_sink *sink,
                                            void *ctx)
 {
-    (void)call;
     struct provider_stream *stream = calloc(1, sizeof *stream);
     if (stream)
         events_init(&stream->events, rows, sizeof rows / sizeof *rows, stream, sink, ctx);
+    if (stream)
+        call_parts_init(&stream->call, call->tool_count > 0);
     return stream;
 }
 
@@ -278,6 +331,7 @@ static void close_stream(struct provider_stream *stream)
     if (!stream)
         return;
     events_free(&stream->events);
+    call_parts_free(&stream->call);
     free(stream);
 }
 

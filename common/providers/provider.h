@@ -28,6 +28,11 @@ struct provider_call {
     size_t message_count;
     /* One per message, or NULL: no pictures. Those that are not the user's are left out. */
     const struct chat_images *images;
+    /* One per message, or NULL: all are text. */
+    const struct chat_use *uses;
+    /* Offered to the model; it may call one of them in an answer. */
+    const struct chat_tool *tools;
+    size_t tool_count;
 };
 
 /* The HTTP request that asks it. `headers` holds lines "Name: value\n". */

@@ -51,6 +51,11 @@ struct chat_images wire_images(const struct provider_call *call, size_t index)
     return call->images[index];
 }
 
+struct chat_use wire_use(const struct provider_call *call, size_t index)
+{
+    return call->uses ? call->uses[index] : (struct chat_use){ 0 };
+}
+
 void wire_put_data_url(struct buf *out, const char *key, const struct chat_image *image)
 {
     struct buf url;

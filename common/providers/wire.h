@@ -35,6 +35,9 @@ void wire_put_data_url(struct buf *out, const char *key, const struct chat_image
 /* A member "temperature", unless the provider's is negative; at most `most`. */
 void wire_put_temperature(struct buf *out, const struct provider *provider, double most);
 
+/* What message `index` is, when it is no text; kind CHAT_USE_NONE otherwise. */
+struct chat_use wire_use(const struct provider_call *call, size_t index);
+
 /* RESULT_OK, or RESULT_TOO_LARGE with its fault when a part did not fit. */
 enum result wire_check(const struct provider_request *request, struct fault *fault);
 

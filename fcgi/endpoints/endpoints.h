@@ -77,4 +77,19 @@ void endpoint_asset(struct exchange *exchange);
 void endpoint_file(struct exchange *exchange); /* beside the page, named as its path */
 void endpoint_favicon(struct exchange *exchange);
 
+/* turn_response.c */
+void endpoint_turn_response(struct exchange *exchange);
+
+/* vector_stores.c, upload_file.c, container_files.c */
+void endpoint_create_store(struct exchange *exchange);
+void endpoint_retrieve_store(struct exchange *exchange);
+void endpoint_list_files(struct exchange *exchange);
+void endpoint_add_file(struct exchange *exchange);
+void endpoint_upload_file(struct exchange *exchange);
+void endpoint_container_file(struct exchange *exchange);
+
+/* functions.c */
+void endpoint_get_weather(struct exchange *exchange);
+void endpoint_get_joke(struct exchange *exchange);
+
 #endif

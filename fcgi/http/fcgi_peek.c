@@ -11,18 +11,20 @@
  * a whole packet, so a sender of single bytes is stopped after 278 of them, and one of 100-byte pieces after
  * 27 KB (measured); a request that waits in the socket until it is whole would then never be whole.
  *
- * Pure; runs on the loop.
+ * Runs on the loop. Writing to the file goes to the page cache; it is for bodies that would fill the memory.
  */
 #include "fcgi/http/fcgi_peek.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/caps.h"
 #include "fcgi/http/transport.h"
 
 void fcgi_peek_init(struct fcgi_peek *peek, size_t body_max)
 {
-    *peek = (struct fcgi_peek){ 0 };
+    *peek = (struct fcgi_peek){ .file = -1, .body_most = body_max + 1 };
     buf_init(&peek->params, CAP_PARAMS);
     buf_init(&peek->body, body_max + 1);
 }
@@ -31,6 +33,9 @@ void fcgi_peek_free(struct fcgi_peek *peek)
 {
     buf_free(&peek->params);
     buf_free(&peek->body);
+    if (peek->file >= 0)
+        close(peek->file);
+    peek->file = -1;
 }
 
 bool fcgi_peek_started(const struct fcgi_peek *peek)
@@ -110,6 +115,14 @@ static void head_complete(struct fcgi_peek *peek)
     peek->request_id = id;
 }
 
+static void limit_body(struct fcgi_peek *peek, size_t body_max)
+{
+    peek->may_spill = body_max + 1 > peek->body_most;
+    peek->body_most = body_max + 1;
+    buf_free(&peek->body);
+    buf_init(&peek->body, peek->body_most);
+}
+
 static void record_complete(struct fcgi_peek *peek)
 {
     peek->head_len = 0;
@@ -124,19 +137,52 @@ static void record_complete(struct fcgi_peek *peek)
         peek->stage = FCGI_AT_STDIN;
         if (!pairs_sound(&peek->params))
             refuse(peek, "PARAMS that are no name-value pairs");
+        else if (peek->asks.body_max != NULL)
+            limit_body(peek, peek->asks.body_max(peek->asks.ctx, &peek->params));
     } else {
         peek->stage = FCGI_AT_END;
     }
 }
 
+static bool write_file(int fd, const void *bytes, size_t len)
+{
+    const char *at = bytes;
+    while (len > 0) {
+        ssize_t n = write(fd, at, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        at += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+/* What was in memory moves to a file. */
+static bool spill(struct fcgi_peek *peek)
+{
+    peek->file = peek->asks.spill != NULL ? peek->asks.spill(peek->asks.ctx) : -1;
+    if (peek->file < 0 || !write_file(peek->file, peek->body.data, peek->body.len)) {
+        refuse(peek, "no file for a long body");
+        return false;
+    }
+    buf_free(&peek->body);
+    return true;
+}
+
 static void take_body(struct fcgi_peek *peek, const unsigned char *bytes, size_t len)
 {
-    size_t room = peek->body.cap - peek->body.len;
+    size_t room = peek->body_most - peek->body_len;
     size_t kept = len < room ? len : room;
-    if (!buf_put(&peek->body, bytes, kept)) {
-        refuse(peek, "no memory for the body");
+    if (peek->file < 0 && peek->may_spill && peek->body_len + kept > FCGI_SPILL && !spill(peek))
+        return;
+    if (peek->file >= 0 ? !write_file(peek->file, bytes, kept)
+                        : !buf_put(&peek->body, bytes, kept)) {
+        refuse(peek, "no room for the body");
         return;
     }
+    peek->body_len += kept;
     peek->dropped += len - kept;
     if (peek->dropped > TRANSPORT_DRAIN) {
         peek->cut = true;

@@ -2,7 +2,8 @@
  * fcgi_peek: reads one request off a FastCGI connection before libfcgi may see it, strictly and piece by
  * piece, so that a slow sender costs a few bytes and a malicious one meets this file and not libfcgi.
  *
- * Pure: bytes in, verdict out; no descriptor, no clock. One owner at a time.
+ * Pure: bytes in, verdict out; no clock, and no descriptor but the file that `spill` opens for a long body.
+ * One owner at a time.
  */
 #ifndef PARLEY_HTTP_FCGI_PEEK_H
 #define PARLEY_HTTP_FCGI_PEEK_H
@@ -27,9 +28,24 @@ enum fcgi_verdict {
 
 enum fcgi_stage { FCGI_AT_BEGIN, FCGI_AT_PARAMS, FCGI_AT_STDIN, FCGI_AT_END, FCGI_REFUSED };
 
+/* Bytes of a body that are kept in memory where body_max allowed more than init did; the rest goes to a file. */
+#define FCGI_SPILL (1024 * 1024)
+
+/* What the reader asks its owner; either may be NULL. */
+struct fcgi_peek_asks {
+    /* How long the body of a request with these PARAMS may be. Without: as said at init. */
+    size_t (*body_max)(void *ctx, const struct buf *params);
+    /* A file for a body that is longer than FCGI_SPILL, -1 = none: then it is refused. */
+    int (*spill)(void *ctx);
+    void *ctx;
+};
+
 struct fcgi_peek {
     struct buf params; /* content of PARAMS: name-value pairs, checked once the stream has ended */
-    struct buf body;   /* content of STDIN up to one byte over the limit */
+    struct buf
+        body; /* content of STDIN up to one byte over the limit; empty when there is a file */
+    int file; /* or -1; whoever takes it sets it to -1 */
+    struct fcgi_peek_asks asks; /* set after init */
     unsigned request_id;
     bool keep_conn;     /* the web server wants to use the connection again */
     bool cut;           /* READY although STDIN has not ended: TRANSPORT_DRAIN bytes were dropped */
@@ -43,7 +59,10 @@ struct fcgi_peek {
     size_t record_len; /* content of the current record */
     size_t content_left;
     size_t padding_left;
-    size_t dropped; /* bytes of body over the limit */
+    bool may_spill;
+    size_t body_most; /* bytes that are kept: one over the limit */
+    size_t body_len;  /* bytes kept so far, in memory or in the file */
+    size_t dropped;   /* bytes of body over the limit */
 };
 
 /* Ready for the first byte of a request whose body may have `body_max` bytes. Allocates nothing. */

@@ -20,8 +20,11 @@ enum route_flags {
     ROUTE_OWNER = 1 << 3, /* makes what needs an owner: a new visitor gets his cookie here */
     ROUTE_PROBE = 1 << 4, /* health: nobody is asked who he is, and http will do */
     ROUTE_TAIL = 1 << 5,  /* the {name} at the end takes the rest of the path, slashes too */
+    /* Reads its body itself: JSON whatever Content-Type says, up to TURN_MAX_BODY_BYTES, or UPLOAD_MAX_BYTES. */
+    ROUTE_LONG = 1 << 6,
+    ROUTE_UPLOAD = 1 << 7,
     ROUTE_FORM =
-        1 << 7 /* a page's form without JavaScript: its body, and failures shown as pages */
+        1 << 8 /* a page's form without JavaScript: its body, and failures shown as pages */
 };
 
 struct route {

@@ -34,6 +34,7 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "fcgi/app.h"
+#include "fcgi/http/body_limit.h"
 #include "fcgi/http/fcgi_peek.h"
 #include "fcgi/http/intake.h"
 #include "fcgi/http/transport.h"
@@ -45,6 +46,7 @@
 #define DRAIN_FRESH_MS  1000        /* for a request that was on its way when draining began */
 #define LINGER_MS       5000 /* for the web server to get rid of a body that we do not want */
 #define RECEIVING_MAX   (64u * 1024 * 1024) /* requests that are not whole yet, all together */
+#define SPOOLED_MAX     16 /* uploads of the longest size that may be coming in at the same time */
 #define RECEIVE_SIZE    (64 * 1024)
 
 enum stage { STAGE_IDLE, STAGE_RECEIVING, STAGE_RUNNING, STAGE_ENDING, STAGE_LINGERING };
@@ -60,7 +62,8 @@ struct connection {
     int64_t deadline_ms; /* monotonic; of every stage but running */
     int64_t accepted_us; /* first byte of the request */
     struct fcgi_peek peek;
-    size_t held; /* memory of peek that is in server->held */
+    size_t held;    /* memory of peek that is in server->held */
+    size_t spooled; /* bytes of its file that are in server->spooled */
     struct transport *transport;
     struct exchange *exchange;
 };
@@ -74,8 +77,9 @@ struct server {
     uv_timer_t sweep;
     struct connection *connections;
     size_t count, max;
-    size_t held; /* memory of all requests until a request thread has taken them */
-    bool full;   /* logged */
+    size_t held;    /* memory of all requests until a request thread has taken them */
+    size_t spooled; /* bytes of their files */
+    bool full;      /* logged */
     bool draining;
     bool closed;
     bool accept_failing; /* logged */
@@ -138,6 +142,9 @@ static void account(struct connection *connection)
     size_t held = connection->peek.params.size + connection->peek.body.size;
     server->held += held - connection->held;
     connection->held = held;
+    size_t spooled = connection->peek.file >= 0 ? connection->peek.body_len : 0;
+    server->spooled += spooled - connection->spooled;
+    connection->spooled = spooled;
     if (server->held < held_max(server) / 2)
         server->full = false;
 }
@@ -177,6 +184,9 @@ static void park(struct connection *connection)
     const struct config *config = connection->server->app->config;
     connection->stage = STAGE_IDLE;
     fcgi_peek_init(&connection->peek, (size_t)config->max_body_bytes);
+    connection->peek.asks = (struct fcgi_peek_asks){ .body_max = body_limit_of_params,
+                                                     .spill = body_limit_open_file,
+                                                     .ctx = (void *)(uintptr_t)config };
     set_deadline(connection, connection->served ? KEPT_IDLE_MS : config->request_timeout_s * 1000);
     watch(connection, UV_READABLE);
 }
@@ -278,7 +288,8 @@ static void connection_run(struct connection *connection)
 static void connection_wait(struct connection *connection)
 {
     struct server *server = connection->server;
-    if (server->held <= held_max(server))
+    size_t spooled_max = SPOOLED_MAX * (size_t)server->app->config->upload_max_bytes;
+    if (server->held <= held_max(server) && server->spooled <= spooled_max)
         return;
     if (!server->full)
         log_warn("receiving_full", LOG_INT("bytes", (int64_t)server->held),

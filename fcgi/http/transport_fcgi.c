@@ -49,6 +49,7 @@ struct fcgi_transport {
     FCGX_Request request;
     int socket;
     int spool;  /* the memory file; -1 once settled */
+    int body;   /* the file of a long body, or -1; it does not go through libfcgi */
     bool keep;  /* the web server wants the connection back, and we have read all it sent */
     int credit; /* bytes that surely go out without another poll; see fcgi_writable */
     bool roomy; /* a unix socket with a send buffer that such a credit may rely on */
@@ -132,12 +133,23 @@ static const char *fcgi_variable(struct transport *transport, const char *name)
 
 /* ---- reading ---- */
 
+static enum result read_file(int fd, char *out, size_t size, size_t *got)
+{
+    ssize_t n = read(fd, out, size);
+    while (n < 0 && errno == EINTR)
+        n = read(fd, out, size);
+    *got = n > 0 ? (size_t)n : 0;
+    return n >= 0 ? RESULT_OK : RESULT_GONE;
+}
+
 static enum result fcgi_read(struct transport *transport, char *out, size_t size, size_t *got)
 {
     struct fcgi_transport *t = of(transport);
     *got = 0;
     if (t->spool < 0)
         return RESULT_GONE;
+    if (t->body >= 0)
+        return read_file(t->body, out, size, got);
     t->request.ipcFd = t->spool;
     int n = FCGX_GetStr(out, size > INT_MAX ? INT_MAX : (int)size, t->request.in);
     t->request.ipcFd = t->socket;
@@ -337,9 +349,13 @@ enum result transport_fcgi_open(struct fcgi_peek *peek, int fd, void (*finished)
     *t = (struct fcgi_transport){ .base.ops = &ops,
                                   .socket = fd,
                                   .spool = spool(peek),
+                                  .body = peek->file,
                                   .keep = peek->keep_conn && !peek->cut,
                                   .finished = finished,
                                   .ctx = ctx };
+    if (peek->file >= 0 && lseek(peek->file, 0, SEEK_SET) != 0)
+        log_error("request_body_failed", LOG_STR("error", strerror(errno)));
+    peek->file = -1;
     fcgi_peek_free(peek);
     if (t->spool < 0) {
         log_error("request_spool_failed", LOG_STR("error", strerror(errno)));
@@ -358,8 +374,17 @@ enum result transport_fcgi_open(struct fcgi_peek *peek, int fd, void (*finished)
     *out = &t->base;
     return RESULT_OK;
 out:
+    if (t != NULL && t->body >= 0)
+        close(t->body);
     free(t);
     return RESULT_INTERNAL;
+}
+
+static void close_body(struct fcgi_transport *t)
+{
+    if (t->body >= 0)
+        close(t->body);
+    t->body = -1;
 }
 
 void transport_fcgi_settle(struct transport *transport)
@@ -367,6 +392,7 @@ void transport_fcgi_settle(struct transport *transport)
     struct fcgi_transport *t = of(transport);
     FCGX_FreeStream(&t->request.in);
     close(t->spool);
+    close_body(t);
     t->spool = -1;
 }
 
@@ -384,6 +410,7 @@ bool transport_fcgi_close(struct transport *transport, bool send_end)
     bool keep = sent && t->keep;
     if (t->spool >= 0)
         close(t->spool);
+    close_body(t);
     FCGX_Free(&t->request, 0);
     for (struct joined *next, *joined = t->joined; joined != NULL; joined = next) {
         next = joined->next;

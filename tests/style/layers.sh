@@ -16,6 +16,8 @@ function layer_of(path) {
     if (path ~ /^common\/store\//)     return 7
     if (path ~ /^common\/limits\//)    return 8
     if (path ~ /^common\/memory\//)    return 9
+    if (path ~ /^common\/tools\//)     return 9.3
+    if (path ~ /^common\/responses\//) return 9.6
     if (path ~ /^common\/(answers|models)/) return 10
     if (path ~ /^fcgi\/(app|version)\.h$/) return 11
     if (path ~ /^fcgi\/process\//)     return 12

@@ -15,7 +15,7 @@ server.port = ${port}
 server.errorlog = "${dir}/lighttpd.err"
 server.upload-dirs = ("${dir}")
 server.stream-response-body = 1
-server.max-request-size = 32768
+server.max-request-size = 73728
 server.max-fds = 4096
 `;
 }
@@ -55,7 +55,7 @@ export function nginxConfig(facts) {
   const pass = backendPort ? `127.0.0.1:${backendPort}` : `unix:${socket}`;
   return nginxAround(dir, `server {
     listen 127.0.0.1:${port};
-    client_max_body_size 32m;
+    client_max_body_size 72m;
     location ${subPath}/ {
       include /etc/nginx/fastcgi_params;
       fastcgi_pass ${pass};

@@ -32,6 +32,9 @@ static void write_down(void *ctx, const struct stream_event *event)
     struct buf *out = ctx;
     const struct stream_usage *usage = event->usage;
     switch (event->type) {
+    case STREAM_TOOL_CALL:
+        buf_putf(out, "call %s %.*s", event->tool, (int)event->text_len, event->text);
+        break;
     case STREAM_DELTA:
     case STREAM_REASONING:
     case STREAM_MODEL:
@@ -57,11 +60,17 @@ static void write_down(void *ctx, const struct stream_event *event)
     buf_putc(out, ';');
 }
 
+/* Whether streams are opened with a function on offer. */
+static bool offers;
+static const struct chat_tool offered = { "f", "Does it", "{\"type\":\"object\"}" };
+
 /* The events of the bytes, which come in pieces of `size`, the first one of `first`. Into `out`. */
 static void replay(const struct provider_ops *ops, const char *bytes, size_t len, size_t first,
                    size_t size, struct buf *out)
 {
-    struct provider_call call = { .model = "m", .system = "" };
+    struct provider_call call = {
+        .model = "m", .system = "", .tools = &offered, .tool_count = offers ? 1 : 0
+    };
     struct provider_stream *stream = ops->open(&call, write_down, out);
     assert_non_null(stream);
     for (size_t at = 0, step = first; at < len; at += step, step = size) {
@@ -234,7 +243,12 @@ static void check_too_large(const struct provider *provider)
     memset(base64, 'A', len);
     struct chat_image image = { "image/png", base64, len };
     struct chat_images images = { &image, 1 };
-    struct provider_call call = { provider, "m", "", &message, 1, &images };
+    struct provider_call call = { .provider = provider,
+                                  .model = "m",
+                                  .system = "",
+                                  .messages = &message,
+                                  .message_count = 1,
+                                  .images = &images };
     struct provider_request request;
     struct fault fault;
     provider_request_init(&request);

@@ -241,7 +241,12 @@ static void the_request_has_address_headers_system_and_limit(void **state)
 {
     struct provider provider = anthropic("https://api.anthropic.com");
     struct chat_message question = { CHAT_USER, (char[]){ "Hi \"you\"\n\xe2\x82\xac" }, 12 };
-    struct provider_call call = { &provider, "claude-x", "Be kind.", &question, 1, NULL };
+    struct provider_call call = { .provider = &provider,
+                                  .model = "claude-x",
+                                  .system = "Be kind.",
+                                  .messages = &question,
+                                  .message_count = 1,
+                                  .images = NULL };
     (void)state;
     check_request(
         &call, "https://api.anthropic.com/v1/messages",
@@ -255,7 +260,12 @@ static void optional_parts_are_left_out_or_kept_in_bounds(void **state)
 {
     struct provider provider = anthropic("http://127.0.0.1:1/proxy/v1");
     struct chat_message question = { CHAT_USER, (char[]){ "q" }, 1 };
-    struct provider_call call = { &provider, "m", "", &question, 1, NULL };
+    struct provider_call call = { .provider = &provider,
+                                  .model = "m",
+                                  .system = "",
+                                  .messages = &question,
+                                  .message_count = 1,
+                                  .images = NULL };
     (void)state;
     provider.api_key = (char *)"";
     provider.max_tokens = 0;
@@ -283,7 +293,12 @@ static void turns_alternate_and_begin_with_the_user(void **state)
         { CHAT_USER, (char[]){ "two" }, 3 },          { CHAT_ASSISTANT, (char[]){ "A" }, 1 },
         { CHAT_ASSISTANT, (char[]){ "B" }, 1 },       { CHAT_USER, (char[]){ "three" }, 5 },
     };
-    struct provider_call call = { &provider, "m", "", messages, 8, NULL };
+    struct provider_call call = { .provider = &provider,
+                                  .model = "m",
+                                  .system = "",
+                                  .messages = messages,
+                                  .message_count = 8,
+                                  .images = NULL };
     (void)state;
     check_request(&call, NULL, NULL,
                   "{\"model\":\"m\",\"max_tokens\":77,\"stream\":true,\"messages\":["
@@ -305,7 +320,12 @@ static void pictures_become_base64_sources_before_the_text(void **state)
     struct chat_image pictures[] = { { "image/png", "iVBORw0K", 8 },
                                      { "image/jpeg", "/9j/4A==", 8 } };
     struct chat_images images[] = { { pictures, 2 }, { pictures, 1 }, { pictures + 1, 1 } };
-    struct provider_call call = { &provider, "m", "", messages, 3, images };
+    struct provider_call call = { .provider = &provider,
+                                  .model = "m",
+                                  .system = "",
+                                  .messages = messages,
+                                  .message_count = 3,
+                                  .images = images };
     (void)state;
     assert_true(provider_anthropic.sees_images);
     check_request(
@@ -458,6 +478,60 @@ static void openai_stays_the_default_unless_provider_says_claude(void **state)
     config_free(&config);
 }
 
+static void a_tool_use_block_becomes_a_call_with_its_arguments(void **state)
+{
+    (void)state;
+    offers = true;
+    check_stream(
+        &provider_anthropic,
+        START FRAME("content_block_start",
+                    "{\"index\":1,\"content_block\":{\"type\":\"tool_use\",\"id\":\"toolu_1\","
+                    "\"name\":\"f\",\"input\":{}}}")
+            FRAME("content_block_delta", "{\"index\":1,\"delta\":{\"type\":\"input_json_delta\","
+                                         "\"partial_json\":\"{\\\"a\\\":\"}}")
+                FRAME("content_block_delta",
+                      "{\"index\":1,\"delta\":{\"type\":\"input_json_delta\","
+                      "\"partial_json\":\"1}\"}}") BLOCK_STOP DELTA("tool_use", "1") STOP,
+        START_TOLD "call f {\"a\":1};finish tool_calls;");
+    offers = false;
+}
+
+static void uses_become_blocks_of_their_turns(void **state)
+{
+    static const struct chat_tool tools[] = { { "f", "Does it", "{\"type\":\"object\"}" } };
+    struct provider provider = anthropic("https://api.anthropic.com");
+    struct chat_message messages[] = { { CHAT_USER, (char[]){ "q" }, 1 },
+                                       { CHAT_ASSISTANT, (char[]){ "Let me see" }, 10 },
+                                       { CHAT_ASSISTANT, (char[]){ "{\"a\":1}" }, 7 },
+                                       { CHAT_USER, (char[]){ "42" }, 2 } };
+    struct chat_use uses[] = { { CHAT_USE_NONE, NULL, NULL },
+                               { CHAT_USE_NONE, NULL, NULL },
+                               { CHAT_USE_CALL, "c1", "f" },
+                               { CHAT_USE_RESULT, "c1", NULL } };
+    struct provider_call call = { .provider = &provider,
+                                  .model = "m",
+                                  .system = "",
+                                  .messages = messages,
+                                  .message_count = 4,
+                                  .uses = uses,
+                                  .tools = tools,
+                                  .tool_count = 1 };
+    (void)state;
+    provider.max_tokens = 0;
+    provider.temperature = -1;
+    check_request(
+        &call, NULL, NULL,
+        "{\"model\":\"m\",\"max_tokens\":1024,\"stream\":true,\"messages\":["
+        "{\"role\":\"user\",\"content\":\"q\"},"
+        "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"Let me see\"},"
+        "{\"type\":\"tool_use\",\"id\":\"c1\",\"name\":\"f\",\"input\":{\"a\":1}}]},"
+        "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"c1\","
+        "\"content\":\"42\"}]}],"
+        "\"tools\":[{\"name\":\"f\",\"description\":\"Does "
+        "it\",\"input_schema\":{\"type\":\"object\"}}],"
+        "\"tool_choice\":{\"type\":\"auto\",\"disable_parallel_tool_use\":true}}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -484,6 +558,8 @@ int main(void)
         cmocka_unit_test(retry_headers_and_the_request_id_are_read),
         cmocka_unit_test(a_key_or_a_base_of_its_own_makes_the_provider),
         cmocka_unit_test(openai_stays_the_default_unless_provider_says_claude),
+        cmocka_unit_test(a_tool_use_block_becomes_a_call_with_its_arguments),
+        cmocka_unit_test(uses_become_blocks_of_their_turns),
     };
     return cmocka_run_group_tests_name("anthropic", tests, NULL, NULL);
 }

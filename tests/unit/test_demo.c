@@ -35,6 +35,8 @@ static void hear(void *ctx, const struct stream_event *event)
     struct heard *heard = ctx;
     assert_false(heard->ended);
     switch (event->type) {
+    case STREAM_TOOL_CALL:
+        break;
     case STREAM_DELTA:
         assert_true(event->text_len > 0 && text_utf8_valid(event->text, event->text_len));
         buf_put(&heard->text, event->text, event->text_len);

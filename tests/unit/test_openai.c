@@ -279,7 +279,12 @@ static void the_request_has_address_key_and_messages_with_the_system_prompt_firs
 {
     (void)state;
     struct provider provider = sample();
-    struct provider_call call = { &provider, "gpt-4o", "Be kind.", messages, 3, NULL };
+    struct provider_call call = { .provider = &provider,
+                                  .model = "gpt-4o",
+                                  .system = "Be kind.",
+                                  .messages = messages,
+                                  .message_count = 3,
+                                  .images = NULL };
     check_request(
         &call, "http://127.0.0.1:9/v1/chat/completions",
         "Content-Type: application/json\nAccept: text/event-stream\n"
@@ -295,7 +300,12 @@ static void optional_parts_are_left_out(void **state)
 {
     (void)state;
     struct provider provider = sample();
-    struct provider_call call = { &provider, "m", "", messages, 1, NULL };
+    struct provider_call call = { .provider = &provider,
+                                  .model = "m",
+                                  .system = "",
+                                  .messages = messages,
+                                  .message_count = 1,
+                                  .images = NULL };
     provider.api_key = (char *)"";
     provider.base_url = (char *)"https://x.example/openai?api-version=1";
     provider.max_tokens_field = "max_completion_tokens";
@@ -379,6 +389,67 @@ static void no_stream_is_left_behind_by_an_early_close(void **state)
     buf_free(&events);
 }
 
+static void a_function_call_in_pieces_becomes_one_event_and_only_the_first_counts(void **state)
+{
+    (void)state;
+    offers = true;
+    check_stream(
+        &provider_openai,
+        "data: "
+        "{\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{"
+        "\"index\":0,"
+        "\"id\":\"c1\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}}]}\n\n"
+        "data: "
+        "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{"
+        "\\\"a\\\"\"}}]}}]}\n\n"
+        "data: "
+        "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\":1}"
+        "\"}},"
+        "{\"index\":1,\"id\":\"c2\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]}}]}\n\n"
+        "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c3\",\"function\":"
+        "{\"name\":\"h\",\"arguments\":\"{}\"}}]}}]}\n\n"
+        "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n"
+        "data: [DONE]\n\n",
+        "call f {\"a\":1};finish tool_calls;");
+    offers = false;
+}
+
+static void functions_calls_and_results_are_encoded(void **state)
+{
+    static const struct chat_tool tools[] = { { "f", "Does it", "{\"type\":\"object\"}" } };
+    struct provider provider = sample();
+    struct chat_message said[] = { { CHAT_USER, (char[]){ "q" }, 1 },
+                                   { CHAT_ASSISTANT, (char[]){ "{\"a\":1}" }, 7 },
+                                   { CHAT_USER, (char[]){ "42" }, 2 } };
+    struct chat_use uses[] = { { CHAT_USE_NONE, NULL, NULL },
+                               { CHAT_USE_CALL, "c1", "f" },
+                               { CHAT_USE_RESULT, "c1", NULL } };
+    struct provider_call call = { .provider = &provider,
+                                  .model = "m",
+                                  .system = "",
+                                  .messages = said,
+                                  .message_count = 3,
+                                  .uses = uses,
+                                  .tools = tools,
+                                  .tool_count = 1 };
+    struct provider_request request;
+    struct fault fault;
+    (void)state;
+    provider_request_init(&request);
+    assert_int_equal(provider.ops->encode(&call, &request, &fault), RESULT_OK);
+    assert_non_null(
+        strstr(buf_str(&request.body),
+               "\"messages\":[{\"role\":\"user\",\"content\":\"q\"},"
+               "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"type\":\"function\","
+               "\"id\":\"c1\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"}}]},"
+               "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"42\"}]"));
+    assert_non_null(strstr(buf_str(&request.body),
+                           "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\","
+                           "\"description\":\"Does it\",\"parameters\":{\"type\":\"object\"}}}],"
+                           "\"parallel_tool_calls\":false"));
+    provider_request_free(&request);
+}
+
 int main(void)
 {
     /* Not for this format: it tells a whole error object from garbage. */
@@ -402,6 +473,8 @@ int main(void)
         cmocka_unit_test(error_replies_are_explained_without_the_provider_s_words),
         cmocka_unit_test(a_request_id_goes_into_the_detail),
         cmocka_unit_test(no_stream_is_left_behind_by_an_early_close),
+        cmocka_unit_test(a_function_call_in_pieces_becomes_one_event_and_only_the_first_counts),
+        cmocka_unit_test(functions_calls_and_results_are_encoded),
     };
     return cmocka_run_group_tests_name("openai", tests, NULL, NULL);
 }

@@ -232,7 +232,12 @@ static void the_request_has_address_headers_and_items(void **state)
         { CHAT_ASSISTANT, (char[]){ "A" }, 1 },
         { CHAT_USER, (char[]){ "\"two\"\n\xe2\x82\xac" }, 9 },
     };
-    struct provider_call call = { &provider, "gpt-x", "Be kind.", messages, 3, NULL };
+    struct provider_call call = { .provider = &provider,
+                                  .model = "gpt-x",
+                                  .system = "Be kind.",
+                                  .messages = messages,
+                                  .message_count = 3,
+                                  .images = NULL };
     (void)state;
     check_request(&call, "https://api.openai.com/v1/responses",
                   "Content-Type: application/json\nAccept: text/event-stream\n"
@@ -248,7 +253,12 @@ static void optional_parts_are_left_out(void **state)
 {
     struct provider provider = responses("https://x.example/openai/v1?api-version=3");
     struct chat_message question = { CHAT_USER, (char[]){ "q" }, 1 };
-    struct provider_call call = { &provider, "m", "", &question, 1, NULL };
+    struct provider_call call = { .provider = &provider,
+                                  .model = "m",
+                                  .system = "",
+                                  .messages = &question,
+                                  .message_count = 1,
+                                  .images = NULL };
     (void)state;
     provider.api_key = (char *)"";
     provider.max_tokens = 0;
@@ -274,7 +284,12 @@ static const struct chat_images picture_lists[] = { { pictures, 2 },
 static void pictures_become_input_images(void **state)
 {
     struct provider provider = responses("http://x");
-    struct provider_call call = { &provider, "m", "", picture_messages, 3, picture_lists };
+    struct provider_call call = { .provider = &provider,
+                                  .model = "m",
+                                  .system = "",
+                                  .messages = picture_messages,
+                                  .message_count = 3,
+                                  .images = picture_lists };
     (void)state;
     assert_true(provider_openai_responses.sees_images);
     check_request(
@@ -293,7 +308,12 @@ static void pictures_become_input_images(void **state)
 static void pictures_become_image_urls_in_chat_completions(void **state)
 {
     struct provider provider = responses("http://x");
-    struct provider_call call = { &provider, "m", "", picture_messages, 3, picture_lists };
+    struct provider_call call = { .provider = &provider,
+                                  .model = "m",
+                                  .system = "",
+                                  .messages = picture_messages,
+                                  .message_count = 3,
+                                  .images = picture_lists };
     (void)state;
     provider.ops = &provider_openai;
     assert_true(provider_openai.sees_images);
@@ -317,7 +337,12 @@ static void a_picture_type_cannot_break_out_of_its_string(void **state)
     const struct chat_image image = { "a\"},{\"b", "AA==", 4 };
     const struct chat_images images = { &image, 1 };
     struct chat_message question = { CHAT_USER, (char[]){ "" }, 0 };
-    struct provider_call call = { &provider, "m", "", &question, 1, &images };
+    struct provider_call call = { .provider = &provider,
+                                  .model = "m",
+                                  .system = "",
+                                  .messages = &question,
+                                  .message_count = 1,
+                                  .images = &images };
     (void)state;
     check_request(&call, NULL, NULL,
                   "{\"model\":\"m\",\"temperature\":0.5,\"max_output_tokens\":77,\"store\":false,"

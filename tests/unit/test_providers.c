@@ -228,7 +228,9 @@ static void the_key_goes_where_the_operator_says(void **state)
             .max_tokens_field = "max_tokens",
             .auth = cases[i].auth,
         };
-        struct provider_call call = { &azure, "m", "", &message, 1, NULL };
+        struct provider_call call = {
+            .provider = &azure, .model = "m", .system = "", .messages = &message, .message_count = 1
+        };
         check_request(
             &call, "https://x.example/openai/deployments/g/chat/completions?api-version=2024-10-21",
             cases[i].headers, NULL);

@@ -1,0 +1,178 @@
+/*
+ * openai_api: see openai_api.h. Request thread first, then the loop.
+ */
+#include "fcgi/endpoints/openai_api.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "common/config.h"
+#include "common/providers/wire.h"
+#include "common/relay_fetch.h"
+#include "fcgi/app.h"
+#include "fcgi/endpoints/outflow.h"
+#include "fcgi/http/exchange.h"
+
+#define CAP_URL     (CAP_OPTION_VALUE + 1024)
+#define CAP_HEADERS (4 * CAP_OPTION_VALUE)
+#define CAP_REPLY   (8u * 1024 * 1024) /* a long list of files */
+
+bool openai_id_sound(const char *id)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    size_t len = strlen(id);
+
+    return len > 0 && len < OPENAI_ID_SIZE && strspn(id, allowed) == len;
+}
+
+void openai_put_headers(struct buf *out, const struct config *config, bool beta)
+{
+    buf_putf(out, "Authorization: Bearer %s\n", config->openai_api_key);
+    if (*config->openai_org_id != '\0')
+        buf_putf(out, "OpenAI-Organization: %s\n", config->openai_org_id);
+    if (*config->openai_project_id != '\0')
+        buf_putf(out, "OpenAI-Project: %s\n", config->openai_project_id);
+    if (beta)
+        buf_puts(out, "OpenAI-Beta: assistants=v2\n");
+}
+
+void openai_put_url(struct buf *out, const struct config *config, const char *path)
+{
+    wire_put_url(out, config->openai_api_base, path);
+}
+
+void openai_set_deadlines(struct relay_request *request, const struct config *config)
+{
+    request->connect_timeout_ms = config->connect_timeout_ms;
+    request->first_byte_timeout_ms = config->first_byte_timeout_ms;
+    request->idle_timeout_ms = config->idle_timeout_ms;
+    request->total_timeout_ms = config->answer_timeout_ms;
+}
+
+void openai_reply_error(struct exchange *exchange, int status, const char *text)
+{
+    struct buf body;
+
+    buf_init(&body, 1024);
+    buf_putc(&body, '{');
+    json_put_member(&body, "error", text);
+    buf_putc(&body, '}');
+    response_json(&exchange->response, status, &body);
+    buf_free(&body);
+}
+
+/* ---- one request ---- */
+
+struct question {
+    struct exchange *exchange;
+    struct outflow *flow;
+    struct relay_fetch *fetch;
+    const char *method;
+    char *path;
+    char *body;
+    const char *failure; /* static */
+};
+
+static void question_free(struct question *question)
+{
+    free(question->path);
+    free(question->body);
+    free(question);
+}
+
+static void on_gone(void *ctx)
+{
+    struct question *question = ctx;
+
+    relay_fetch_cancel(question->fetch);
+    question_free(question);
+}
+
+static const struct outflow_handler flow_handler = { .gone = on_gone };
+
+static void finish(struct question *question, bool good)
+{
+    if (question->flow != NULL)
+        outflow_end(question->flow, good ? "ok" : "failed");
+    else
+        exchange_finish(question->exchange);
+    question_free(question);
+}
+
+static void on_reply(void *ctx, const struct relay_fetch_reply *reply)
+{
+    struct question *question = ctx;
+    bool good = relay_fetch_good(reply);
+
+    question->fetch = NULL;
+    if (good) {
+        response_send(&question->exchange->response, 200, RESPONSE_TYPE_JSON, reply->body,
+                      reply->len);
+    } else {
+        log_warn("openai_refused", LOG_STR("request_id", question->exchange->request.id),
+                 LOG_INT("status", reply->status), LOG_STR("end", relay_end_name(reply->end)));
+        openai_reply_error(question->exchange, 500, question->failure);
+    }
+    finish(question, good);
+}
+
+static struct relay_fetch *start(struct question *question)
+{
+    const struct app *app = question->exchange->app;
+    struct relay_request request = { .method = question->method, .body = question->body };
+    struct relay_fetch *fetch = NULL;
+    struct buf url, headers;
+
+    request.body_len = question->body != NULL ? strlen(question->body) : 0;
+    question->body = NULL;
+    openai_set_deadlines(&request, app->config);
+    buf_init(&url, CAP_URL);
+    buf_init(&headers, CAP_HEADERS);
+    openai_put_url(&url, app->config, question->path);
+    openai_put_headers(&headers, app->config, true);
+    if (request.body != NULL)
+        buf_puts(&headers, "Content-Type: application/json\n");
+    request.url = buf_str(&url);
+    request.headers = buf_str(&headers);
+    if (url.failed || headers.failed)
+        free(request.body);
+    else
+        fetch = relay_fetch_start(app->relay, &request, CAP_REPLY, on_reply, question);
+    buf_free(&url);
+    buf_free(&headers);
+    return fetch;
+}
+
+static void ask_on_loop(struct exchange *exchange)
+{
+    struct question *question = exchange->state;
+
+    question->flow = outflow_open(exchange, &flow_handler, question);
+    question->fetch = start(question);
+    if (question->fetch != NULL)
+        return;
+    openai_reply_error(exchange, 500, question->failure);
+    finish(question, false);
+}
+
+void openai_ask(struct exchange *exchange, const char *method, const char *path, char *body,
+                const char *failure)
+{
+    struct question *question = calloc(1, sizeof *question);
+
+    if (question == NULL || (question->path = strdup(path)) == NULL) {
+        free(question);
+        free(body);
+        openai_reply_error(exchange, 500, failure);
+        return;
+    }
+    question->exchange = exchange;
+    question->method = method;
+    question->body = body;
+    question->failure = failure;
+    exchange->state = question;
+    exchange->on_loop = ask_on_loop;
+}

@@ -1,0 +1,102 @@
+/*
+ * turn: a running turn of POST /api/turn_response. turn_response.c reads it on a request thread, turn_stream.c runs it
+ * on the loop, turn_store.c brings it to the store. Private to these files.
+ */
+#ifndef PARLEY_ENDPOINTS_TURN_H
+#define PARLEY_ENDPOINTS_TURN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/caps.h"
+#include "common/chat/turn.h"
+#include "common/responses/round.h"
+#include "common/responses/turn_body.h"
+#include "common/store/store_items.h"
+
+#define TURN_LEASE_MS 6000 /* how long the row is believed to be running without a sign */
+#define TURN_RENEW_MS 2000
+
+struct app;
+struct exchange;
+struct outflow;
+struct tool_run;
+
+/* An item that waits for the store. */
+struct turn_item {
+    char *json;
+    size_t len;
+    char id[STORE_ITEM_ID_SIZE];
+    bool out; /* an answer's */
+};
+
+/* The call of a function that the server itself runs. */
+struct turn_function {
+    char name[64];
+    char call_id[128];
+    char *arguments; /* owned */
+};
+
+struct turn {
+    struct app *app;
+    struct exchange *exchange; /* NULL once it was finished */
+    struct outflow *flow;
+    char request_id[CAP_ID];
+
+    char *body; /* owned; `fields` points into it */
+    size_t body_len;
+    struct turn_body fields;
+    struct buf extra; /* items of earlier rounds: a comma before each */
+    struct round_plan plan;
+    char *model;
+    char *instructions;
+    struct buf tools;
+    struct round_request request;
+    bool prepared; /* request is to be sent */
+    struct round *round;
+    int64_t rounds;
+
+    struct turn_function function; /* name "" = none in this round */
+    struct tool_run *tool;
+
+    char message_id[CAP_ID];
+    char conversation_id[CAP_ID];
+    int64_t row;
+    const char *provider_name;
+
+    bool begun; /* the head is out */
+    bool ending;
+    bool ended; /* the end is stored, or cannot be */
+    bool has_fault;
+    struct fault fault;
+    char detail[200];
+    enum turn_status status;
+    enum finish_reason finish;
+    struct stream_usage usage;
+    struct buf text;
+    struct buf waiting; /* frames that may go out when the store has what is in them */
+
+    struct turn_item *items; /* owned array */
+    size_t item_count, item_size;
+    bool storing;
+    size_t stored_len;  /* of text */
+    int64_t renewed_ms; /* monotonic */
+    int64_t started_ms;
+};
+
+/* turn_stream.c: loop. Takes the turn over; the exchange's on_loop. */
+void turn_on_loop(struct exchange *exchange);
+/* A job of turn_store.c is over. */
+void turn_stored(struct turn *turn);
+void turn_stop(struct turn *turn); /* somebody asked for it */
+
+/* turn_store.c: loop. Start a job if there is something to store and none is running. */
+void turn_store(struct turn *turn);
+/* Keep a copy of an item for the next job. */
+void turn_store_item(struct turn *turn, const char *json, size_t len, bool out);
+
+/* turn_response.c: any thread. NULL is fine. */
+void turn_free(struct turn *turn);
+
+#endif

@@ -1,0 +1,478 @@
+/*
+ * turn_stream: a turn on the loop: rounds with the model, frames to the client, functions that the server runs itself,
+ * and the end.
+ *
+ * Frames go out as they come, with two exceptions. What follows an item that is done waits until the store has
+ * the item: the front end answers a function call with a new request at once, whose conversation is found by that
+ * item. And the last frame waits for the final commit: whoever saw response.completed owns a stored answer.
+ *
+ * When the client leaves, the provider's connection is closed; the text so far is kept. Loop thread.
+ */
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "common/base/text.h"
+#include "common/config.h"
+#include "common/responses/envelope.h"
+#include "common/responses/synth.h"
+#include "common/tools/tools.h"
+#include "fcgi/app.h"
+#include "fcgi/endpoints/outflow.h"
+#include "fcgi/endpoints/turn.h"
+#include "fcgi/http/exchange.h"
+
+#define CAP_FRAME (128u * 1024 * 1024)
+
+static void start_round(struct turn *turn);
+static void end_turn(struct turn *turn, enum turn_status status, enum finish_reason finish,
+                     const struct fault *fault);
+
+/* ---- frames ---- */
+
+static void begin(struct turn *turn)
+{
+    struct response *response = &turn->exchange->response;
+
+    if (turn->begun)
+        return;
+    turn->begun = true;
+    response_header(response, "X-Conversation-Id", turn->conversation_id);
+    response_header(response, "X-Message-Id", turn->message_id);
+    response_begin_stream(response, 200, "text/event-stream");
+}
+
+/* `wait`: not before what is to be stored now is stored. */
+static void put_frame(struct turn *turn, const struct buf *frame, bool wait)
+{
+    if (turn->flow == NULL || frame->failed)
+        return;
+    if (wait || turn->storing || turn->item_count > 0 || turn->waiting.len > 0) {
+        buf_put(&turn->waiting, buf_str(frame), frame->len);
+        return;
+    }
+    begin(turn);
+    outflow_put(turn->flow, buf_str(frame), frame->len);
+    if (turn->round != NULL && outflow_full(turn->flow))
+        round_hold(turn->round);
+}
+
+static void put_event(struct turn *turn, const char *type, const char *json, size_t len, bool wait)
+{
+    struct buf frame;
+
+    buf_init(&frame, CAP_FRAME);
+    envelope_put(&frame, type, json, len);
+    put_frame(turn, &frame, wait);
+    buf_free(&frame);
+}
+
+static void flush_waiting(struct turn *turn)
+{
+    if (turn->flow == NULL || turn->waiting.len == 0)
+        return;
+    begin(turn);
+    outflow_put(turn->flow, turn->waiting.data, turn->waiting.len);
+    buf_free(&turn->waiting);
+    if (turn->round != NULL && outflow_full(turn->flow))
+        round_hold(turn->round);
+}
+
+/* ---- events of a round ---- */
+
+static void take_delta(struct turn *turn, struct skim event)
+{
+    static const struct skim_key keys[] = { SKIM_KEY("delta") };
+    struct skim delta;
+    struct buf scratch, whole;
+    const char *chars;
+    size_t len;
+
+    buf_init(&scratch, CAP_SSE_EVENT);
+    buf_init(&whole, CAP_ANSWER);
+    if (skim_object(event, keys, 1, &delta) && skim_string(delta, &scratch, &chars, &len) &&
+        text_utf8_repair(&whole, chars, len))
+        buf_put(&turn->text, buf_str(&whole), whole.len);
+    buf_free(&scratch);
+    buf_free(&whole);
+}
+
+static void copy_string(struct skim value, char *out, size_t size)
+{
+    struct buf scratch;
+    const char *chars;
+    size_t len;
+
+    out[0] = '\0';
+    buf_init(&scratch, size);
+    if (skim_is_string(value) && skim_string(value, &scratch, &chars, &len) && len < size) {
+        memcpy(out, chars, len);
+        out[len] = '\0';
+    }
+    buf_free(&scratch);
+}
+
+/* Only the first call of a round counts. */
+static void take_function(struct turn *turn, struct skim item)
+{
+    enum { TYPE, NAME, CALL, ARGUMENTS, COUNT };
+    static const struct skim_key keys[COUNT] = { SKIM_KEY("type"), SKIM_KEY("name"),
+                                                 SKIM_KEY("call_id"), SKIM_KEY("arguments") };
+    struct turn_function *function = &turn->function;
+    struct skim values[COUNT];
+    char type[32];
+
+    if (!turn->fields.server_tools || function->name[0] != '\0' ||
+        !skim_object(item, keys, COUNT, values))
+        return;
+    copy_string(values[TYPE], type, sizeof type);
+    if (strcmp(type, "function_call") != 0)
+        return;
+    copy_string(values[NAME], function->name, sizeof function->name);
+    copy_string(values[CALL], function->call_id, sizeof function->call_id);
+    function->arguments = calloc(1, values[ARGUMENTS].len + 1);
+    if (function->arguments != NULL)
+        copy_string(values[ARGUMENTS], function->arguments, values[ARGUMENTS].len + 1);
+}
+
+static void take_item(struct turn *turn, struct skim event)
+{
+    static const struct skim_key keys[] = { SKIM_KEY("item") };
+    struct skim item;
+
+    if (!skim_object(event, keys, 1, &item) || !skim_is_object(item))
+        return;
+    turn_store_item(turn, item.at, item.len, true);
+    take_function(turn, item);
+    if (turn->fields.server_tools) {
+        buf_putc(&turn->extra, ',');
+        buf_put(&turn->extra, item.at, item.len);
+    }
+}
+
+/* More rounds will follow: the client is not told that it is over. */
+static bool goes_on(const struct turn *turn)
+{
+    return turn->function.name[0] != '\0' && turn->rounds < turn->app->config->tool_rounds &&
+           tools_find(turn->function.name) != NULL;
+}
+
+static void on_event(void *ctx, const char *type, const char *json, size_t len)
+{
+    struct turn *turn = ctx;
+    struct skim event = { json, len };
+    bool item = strcmp(type, "response.output_item.done") == 0;
+    bool last = strcmp(type, "response.completed") == 0 ||
+                strcmp(type, "response.incomplete") == 0 || strcmp(type, "response.failed") == 0;
+
+    if (strcmp(type, "response.output_text.delta") == 0)
+        take_delta(turn, event);
+    if (item)
+        take_item(turn, event);
+    if (last && goes_on(turn))
+        return;
+    put_event(turn, type, json, len, item || last);
+    if (item)
+        turn_store(turn);
+}
+
+/* ---- functions on the server ---- */
+
+static void put_output_item(struct turn *turn, const struct tool_reply *reply, struct buf *out)
+{
+    buf_putc(out, '{');
+    json_put_member(out, "type", "function_call_output");
+    json_put_member(out, "call_id", turn->function.call_id);
+    json_put_member(out, "status", "completed");
+    json_put_member_len(out, "output", reply->json, reply->len);
+    buf_putc(out, '}');
+}
+
+static void send_output_item(struct turn *turn, const struct buf *item)
+{
+    static const char type[] = "response.output_item.done";
+    struct buf event;
+
+    buf_init(&event, CAP_FRAME);
+    buf_putc(&event, '{');
+    json_put_member(&event, "type", type);
+    json_put_member_raw(&event, "item", buf_str(item));
+    buf_putc(&event, '}');
+    put_event(turn, type, buf_str(&event), event.len, true);
+    buf_free(&event);
+}
+
+static void on_tool(void *ctx, const struct tool_reply *reply)
+{
+    struct turn *turn = ctx;
+    struct buf item;
+
+    turn->tool = NULL;
+    buf_init(&item, CAP_SSE_EVENT);
+    put_output_item(turn, reply, &item);
+    buf_putc(&turn->extra, ',');
+    buf_put(&turn->extra, buf_str(&item), item.len);
+    turn_store_item(turn, buf_str(&item), item.len, true);
+    send_output_item(turn, &item);
+    turn_store(turn);
+    buf_free(&item);
+    free(turn->function.arguments);
+    turn->function = (struct turn_function){ .arguments = NULL };
+    start_round(turn);
+}
+
+static void run_function(struct turn *turn)
+{
+    const struct tool *tool = tools_find(turn->function.name);
+    const char *arguments = turn->function.arguments != NULL ? turn->function.arguments : "";
+    struct json_object *args = NULL;
+    struct tool_run *run;
+
+    json_parse(arguments, strlen(arguments), &args, NULL);
+    run = tool_start(turn->app->tools, tool, args, on_tool, turn);
+    if (run != NULL)
+        turn->tool = run;
+    json_object_put(args);
+}
+
+/* ---- rounds ---- */
+
+static void on_round_done(void *ctx, const struct round_end *end)
+{
+    struct turn *turn = ctx;
+
+    turn->round = NULL;
+    turn->usage.prompt_tokens += end->usage.prompt_tokens;
+    turn->usage.completion_tokens += end->usage.completion_tokens;
+    turn->usage.total_tokens += end->usage.total_tokens;
+    turn->usage.known = turn->usage.known || end->usage.known;
+    turn->usage.estimated = turn->usage.estimated || end->usage.estimated;
+    if (end->detail != NULL)
+        text_copy(turn->detail, sizeof turn->detail, end->detail);
+    if (end->fault != NULL)
+        end_turn(turn, TURN_FAILED, FINISH_ERROR, end->fault);
+    else if (end->finish == FINISH_ERROR)
+        end_turn(turn, TURN_FAILED, FINISH_ERROR, NULL);
+    else if (goes_on(turn))
+        run_function(turn);
+    else
+        end_turn(turn, TURN_COMPLETE, end->finish, NULL);
+}
+
+static const struct round_sink sink = { .event = on_event, .done = on_round_done };
+
+static enum result prepare_round(struct turn *turn, struct fault *fault)
+{
+    struct buf items;
+    enum result result;
+
+    buf_init(&items, CAP_UPSTREAM_REQUEST);
+    buf_put(&items, turn->fields.messages.at + 1, turn->fields.messages.len - 2);
+    buf_put(&items, buf_str(&turn->extra), turn->extra.len);
+    result = items.failed
+                 ? fault_set(fault, RESULT_TOO_LARGE, "request_too_large", NULL,
+                             "The conversation is too large to be sent.")
+                 : round_prepare(&turn->plan, buf_str(&items), items.len, &turn->request, fault);
+    buf_free(&items);
+    return result;
+}
+
+static void start_round(struct turn *turn)
+{
+    struct app *app = turn->app;
+    struct fault fault;
+
+    if (!turn->prepared && prepare_round(turn, &fault) != RESULT_OK) {
+        end_turn(turn, TURN_FAILED, FINISH_ERROR, &fault);
+        return;
+    }
+    turn->prepared = false;
+    turn->rounds++;
+    turn->round = round_start(app->loop, app->relay, &turn->plan, &turn->request, &sink, turn);
+    if (turn->round != NULL)
+        return;
+    fault_set(&fault, RESULT_INTERNAL, "internal_error", NULL, "The server is out of memory.");
+    end_turn(turn, TURN_FAILED, FINISH_ERROR, &fault);
+}
+
+/* ---- the end ---- */
+
+static void log_end(const struct turn *turn)
+{
+    log_write(turn->has_fault ? LOG_WARN : LOG_INFO, "turn",
+              (struct log_field[]){
+                  LOG_STR("request_id", turn->request_id),
+                  LOG_STR("message_id", turn->message_id),
+                  LOG_STR("provider", turn->provider_name),
+                  LOG_STR("model", turn->model),
+                  LOG_STR("status", turn_status_name(turn->status)),
+                  LOG_STR("finish", finish_reason_name(turn->finish)),
+                  LOG_INT("bytes", (int64_t)turn->text.len),
+                  LOG_INT("prompt_tokens", turn->usage.prompt_tokens),
+                  LOG_INT("completion_tokens", turn->usage.completion_tokens),
+                  LOG_INT("rounds", turn->rounds),
+                  LOG_INT("total_ms", clock_mono_ms() - turn->started_ms),
+                  LOG_STR("code", turn->has_fault ? turn->fault.code : ""),
+                  LOG_STR("detail", turn->detail),
+                  { 0 },
+              });
+}
+
+static void end_turn(struct turn *turn, enum turn_status status, enum finish_reason finish,
+                     const struct fault *fault)
+{
+    if (turn->ending)
+        return;
+    turn->ending = true;
+    turn->status = status;
+    turn->finish = finish;
+    turn->has_fault = fault != NULL;
+    if (fault != NULL)
+        turn->fault = *fault;
+    turn_store(turn);
+}
+
+void turn_stop(struct turn *turn)
+{
+    if (turn->ending)
+        return;
+    round_cancel(turn->round);
+    turn->round = NULL;
+    tool_cancel(turn->tool);
+    turn->tool = NULL;
+    end_turn(turn, TURN_STOPPED, FINISH_STOPPED, NULL);
+}
+
+/* Before the first frame a failure is a plain reply, whatever upstream's status was: 500. */
+static void reply_failure(struct turn *turn)
+{
+    struct response *response = &turn->exchange->response;
+    struct buf body;
+
+    buf_init(&body, 4096);
+    buf_putc(&body, '{');
+    json_put_member(&body, "error", turn->fault.text);
+    json_put_member(&body, "code", turn->fault.code);
+    json_put_member(&body, "status", "error");
+    json_put_member(&body, "request_id", turn->request_id);
+    buf_putc(&body, '}');
+    text_copy(response->code, sizeof response->code, turn->fault.code);
+    response_json(response, 500, &body);
+    buf_free(&body);
+}
+
+static void on_apology(void *ctx, const char *type, const char *json, size_t len)
+{
+    struct turn *turn = ctx;
+
+    put_event(turn, type, json, len, false);
+}
+
+static void show_failure(struct turn *turn)
+{
+    bool visible = strcmp(turn->app->config->turn_errors, "message") == 0;
+    struct synth synth;
+    struct buf frame;
+
+    if (visible) {
+        synth_init(&synth, turn->model, on_apology, turn);
+        synth_text(&synth, turn->fault.text, strlen(turn->fault.text));
+        synth_finish(&synth, FINISH_STOP, NULL);
+        synth_free(&synth);
+    } else if (!turn->begun) {
+        reply_failure(turn);
+    } else {
+        buf_init(&frame, 4096);
+        envelope_put_error(&frame, turn->fault.text);
+        put_frame(turn, &frame, false);
+        buf_free(&frame);
+    }
+}
+
+/* The end is in the store: the last frames, and out. */
+static void finish(struct turn *turn)
+{
+    struct outflow *flow = turn->flow;
+
+    log_end(turn);
+    flush_waiting(turn);
+    if (flow != NULL && turn->has_fault)
+        show_failure(turn);
+    else if (flow != NULL)
+        begin(turn);
+    turn->flow = NULL;
+    if (flow != NULL)
+        outflow_end(flow, turn->has_fault ? "failed" : finish_reason_name(turn->finish));
+    turn->app->turns--;
+    turn_free(turn);
+}
+
+void turn_stored(struct turn *turn)
+{
+    if (turn->ended) {
+        finish(turn);
+        return;
+    }
+    turn_store(turn);
+    if (!turn->storing && !turn->ending)
+        flush_waiting(turn);
+}
+
+/* ---- the client ---- */
+
+static void on_gone(void *ctx)
+{
+    struct turn *turn = ctx;
+
+    turn->flow = NULL;
+    turn->exchange = NULL;
+    turn_stop(turn);
+}
+
+static void on_drained(void *ctx)
+{
+    struct turn *turn = ctx;
+
+    if (turn->round != NULL)
+        round_go_on(turn->round);
+}
+
+static void on_tick(void *ctx)
+{
+    struct turn *turn = ctx;
+
+    turn_store(turn);
+    if (outflow_silence_ms(turn->flow) < turn->app->config->heartbeat_s * 1000)
+        return;
+    begin(turn);
+    outflow_put(turn->flow, ENVELOPE_PING, sizeof ENVELOPE_PING - 1);
+}
+
+static const struct outflow_handler flow_handler = { .gone = on_gone,
+                                                     .drained = on_drained,
+                                                     .tick = on_tick };
+
+/* ---- the beginning ---- */
+
+void turn_on_loop(struct exchange *exchange)
+{
+    struct turn *turn = exchange->state;
+    struct fault fault;
+
+    exchange->state = NULL;
+    turn->started_ms = turn->renewed_ms = clock_mono_ms();
+    turn->flow = outflow_open(exchange, &flow_handler, turn);
+    turn->app->turns++;
+    if (turn->flow == NULL) {
+        fault_set(&fault, RESULT_OVERLOADED, "overloaded", NULL, "The server is out of memory.");
+        response_fault(&exchange->response, &fault);
+        exchange_finish(exchange);
+        turn->exchange = NULL;
+        end_turn(turn, TURN_FAILED, FINISH_ERROR, &fault);
+        return;
+    }
+    start_round(turn);
+}

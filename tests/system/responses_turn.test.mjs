@@ -1,0 +1,323 @@
+/*
+ * POST /api/turn_response against the Responses API: a client that imitates the starter app's front end, a scripted API.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { eventually, startParley } from './harness.mjs';
+import { events, frame, startResponsesMock, wrap } from './mock_responses.mjs';
+import { Page, TOOLS_STATE } from './responses_client.mjs';
+
+const STATE = TOOLS_STATE;
+
+describe('turn_response', () => {
+  let mock, parley;
+  const post = (json) => parley.post('/api/turn_response', json);
+  before(async () => {
+    mock = await startResponsesMock();
+    parley = await startParley({ workers: 1, env: { ...mock.env, HEARTBEAT_SECONDS: 1, OPENAI_ORG_ID: 'org-1', TURN_MODEL: 'gpt-test' } });
+  });
+  after(async () => {
+    await parley?.stop();
+    await mock?.stop();
+  });
+
+  test('a question and its answer, and what goes upstream', async () => {
+    const page = new Page(parley.url);
+    mock.answer(() => events.text('Hel', 'lo.'));
+    assert.equal(await page.say(' Hi there '), 'Hello.');
+    const call = mock.turns.at(-1);
+    assert.deepEqual(Object.keys(call.json), ['model', 'input', 'instructions', 'tools', 'stream', 'parallel_tool_calls']);
+    assert.equal(call.json.model, 'gpt-test');
+    assert.equal(call.json.parallel_tool_calls, false);
+    assert.deepEqual(call.json.input, [{ role: 'user', content: 'Hi there' }]);
+    assert.deepEqual(call.json.tools.map((tool) => tool.name), ['get_weather', 'get_joke']);
+    assert.ok(call.json.tools.every((tool) => tool.strict === true && tool.parameters.additionalProperties === false));
+    assert.match(call.json.instructions, /\n\nToday is \w+day, [A-Z]\w+ \d{1,2}, \d{4}\.$/);
+    assert.equal(call.headers.authorization, 'Bearer sk-test-secret');
+    assert.equal(call.headers['openai-organization'], 'org-1');
+  });
+
+  test('frames are exactly the contract\'s, and every event is passed on', async () => {
+    mock.answer(() => [{ type: 'response.unheard_of', x: 1.0 }, ...events.text('é€😀')]);
+    const reply = await post({ messages: [{ role: 'user', content: 'frames' }], toolsState: STATE });
+    assert.equal(reply.status, 200);
+    assert.match(reply.headers['content-type'], /^text\/event-stream/);
+    assert.equal(reply.headers['cache-control'], 'no-cache, no-transform');
+    assert.match(reply.text, /^[\x20-\x7e\n]*$/, 'ASCII');
+    assert.ok(reply.text.includes('"delta":"\\u00e9\\u20ac\\ud83d\\ude00"'));
+    const blocks = reply.text.split('\n\n');
+    assert.equal(blocks.pop(), '');
+    for (const block of blocks) {
+      assert.match(block, /^data: \{"event":"response\.[a-z_.]+","data":\{/);
+      const { event, data } = JSON.parse(block.slice(6));
+      assert.equal(data.type, event);
+    }
+    assert.ok(blocks.some((block) => block.includes('response.unheard_of')));
+    assert.match(blocks.at(-1), /^data: \{"event":"response.completed"/);
+  });
+
+  test('items pass through byte for byte in both directions', async () => {
+    const odd = '{"type":"reasoning","id":"rs_1","n":1.50,"big":123456789012345678901234567890,"z":null,"a":[ ],"u":"\\u00e9é"}';
+    mock.answer(async (call, res) => {
+      res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      res.write(`event: response.output_item.done\ndata: {"type":"response.output_item.done","item":${odd}}\n\n`);
+      for (const event of wrap([], call)) res.write(frame(event));
+      res.end();
+    });
+    const body = `{"messages":[${odd},{"role":"user","content":"x"}],"toolsState":${JSON.stringify(STATE)}}`;
+    const reply = await parley.request('/api/turn_response', { method: 'POST', body, headers: { 'Content-Type': 'text/plain' } });
+    assert.ok(mock.turns.at(-1).body.toString().includes(`"input":[${odd},`));
+    assert.ok(reply.text.includes(odd.replace('é', '\\u00e9').replace('\\u00e9\\u00e9', '\\u00e9\\u00e9')));
+  });
+
+  test('a function call, its result and the answer; the two turns overlap', async () => {
+    const page = new Page(parley.url);
+    let release;
+    const released = new Promise((resolve) => { release = resolve; });
+    mock.answer(async (call, res) => {
+      res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      const all = wrap(events.call('get_weather', { location: 'Köln', unit: 'celsius' }), call);
+      for (const event of all.slice(0, -1)) res.write(frame(event));
+      await released; /* the old stream stays open until the new turn has been asked */
+      res.end(frame(all.at(-1)));
+    });
+    mock.answer((call) => { release(); return events.text(`It is ${call.json.input.at(-1).output}`); });
+    assert.equal(await page.say('Weather in Köln?'), 'It is {"temperature":21.5}');
+    assert.equal(page.turns, 2);
+    assert.deepEqual(mock.of('/geo/search').at(-1).query.get('q'), 'Köln');
+    const [row] = await parley.sql(`SELECT count(*) AS n, count(DISTINCT conversation_id) AS c FROM messages WHERE conversation_id =
+      (SELECT conversation_id FROM messages WHERE content = 'Weather in Köln?')`);
+    assert.deepEqual(row, { n: 4, c: 1 }, 'both turns are one conversation');
+  });
+
+  test('toolsState becomes tools, and the legacy array is taken as it is', async () => {
+    const tools = async (state) => {
+      await post({ messages: [{ role: 'user', content: 'tools' }], toolsState: state });
+      return mock.turns.at(-1).json.tools;
+    };
+    assert.deepEqual(await tools({ webSearchEnabled: true, webSearchConfig: STATE.webSearchConfig, fileSearchEnabled: true,
+      vectorStore: { id: 'vs_1', name: 'x' }, codeInterpreterEnabled: true, mcpEnabled: true,
+      mcpConfig: { server_label: 'l', server_url: 'https://m', allowed_tools: ' a, ,b ', skip_approval: false } }), [
+      { type: 'web_search' }, { type: 'file_search', vector_store_ids: ['vs_1'] },
+      { type: 'code_interpreter', container: { type: 'auto' } },
+      { type: 'mcp', server_label: 'l', server_url: 'https://m', allowed_tools: ['a', 'b'] }]);
+    const place = { type: 'approximate', country: 'DE', city: '', region: '' };
+    assert.deepEqual(await tools({ webSearchEnabled: true, webSearchConfig: { user_location: place } }), [{ type: 'web_search', user_location: place }]);
+    assert.deepEqual(await tools({ fileSearchEnabled: true, vectorStore: { id: '', name: '' }, mcpEnabled: true, googleIntegrationEnabled: true }), []);
+    const legacy = [{ type: 'web_search_preview' }];
+    await post({ messages: [{ role: 'user', content: 'legacy' }], tools: legacy });
+    assert.deepEqual(mock.turns.at(-1).json.tools, legacy);
+  });
+
+  test('web search, file search, code with a file, and an MCP approval', async () => {
+    const page = new Page(parley.url, { state: { webSearchEnabled: true } });
+    mock.answer(() => [...events.item({ type: 'web_search_call', id: 'ws_1x' }, [{ type: 'response.web_search_call.completed' }]),
+      ...events.text('Found.'), ...events.annotation({ type: 'url_citation', url: 'https://e', title: 't' })]);
+    await page.say('search');
+    assert.equal(page.cell('ws_1x').status, 'completed');
+    assert.equal(page.annotations[0].url, 'https://e');
+    mock.answer(() => [...events.item({ type: 'code_interpreter_call', id: 'ci_1x' }, [
+      { type: 'response.code_interpreter_call_code.delta', delta: 'print(1)' }, { type: 'response.code_interpreter_call.completed' }]),
+    ...events.text('Done.'), ...events.annotation({ type: 'container_file_citation', container_id: 'cntr_1', file_id: 'cfile_1', filename: 'a.png' })]);
+    await page.say('code');
+    assert.equal(page.cell('ci_1x').code, 'print(1)');
+    mock.answer(() => [...events.item({ type: 'mcp_list_tools', server_label: 'l', tools: [{ name: 'n' }] }),
+      ...events.item({ type: 'mcp_approval_request', id: 'mcpr_1', server_label: 'l', name: 'n', arguments: '{}' })]);
+    await page.say('mcp');
+    assert.equal(page.toolLists.length, 1);
+    mock.answer((call) => events.text(`approved: ${call.json.input.at(-1).approve}`));
+    await page.approve(page.approvals[0], true);
+    assert.equal(page.bubbles.at(-1).text, 'approved: true');
+  });
+
+  test('a multi-byte answer survives every split of the network, up and down', async () => {
+    const text = 'Grüße, 世界 😀 fin';
+    for (let size = 1; size <= 7; size++) {
+      const page = new Page(parley.url, { cut: size });
+      mock.answer(async (call, res) => {
+        res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+        const bytes = Buffer.from(wrap(events.text('Grüße, 世', '界 😀 fin'), call).map(frame).join(''));
+        for (let at = 0; at < bytes.length; at += size) {
+          res.write(bytes.subarray(at, at + size));
+          if (at % 64 < size) await new Promise(setImmediate);
+        }
+        res.end();
+      });
+      assert.equal(await page.say(`split ${size}`), text, `pieces of ${size}`);
+    }
+  });
+
+  test('the turn is stored as a conversation with its items, and goes with the visitor', async () => {
+    const page = new Page(parley.url);
+    mock.answer(() => events.text('First answer.'));
+    await page.say('Remember this');
+    mock.answer(() => events.text('Second answer.'));
+    await page.say('And this');
+    const list = JSON.parse((await page.request('/api/conversations')).text);
+    const [mine] = list.conversations ?? list;
+    assert.equal((list.conversations ?? list).length, 1);
+    const whole = JSON.parse((await page.request(`/api/conversations/${mine.id}`)).text);
+    assert.deepEqual(whole.messages.map((m) => m.content), ['Remember this', 'First answer.', 'And this', 'Second answer.']);
+    const items = await parley.sql(`SELECT json FROM items WHERE conversation_id = (SELECT id FROM conversations WHERE public_id = '${mine.id}') ORDER BY id`);
+    assert.deepEqual(items.map((row) => JSON.parse(row.json).type ?? JSON.parse(row.json).role), ['user', 'message', 'user', 'message']);
+    const gone = await page.request('/api/visitor', { method: 'DELETE' });
+    assert.ok(gone.status < 300, gone.text);
+    assert.equal((await parley.sql(`SELECT count(*) AS n FROM items JOIN conversations AS c ON c.id = conversation_id WHERE c.public_id = '${mine.id}'`))[0].n, 0);
+  });
+
+  test('nobody else\'s conversation is continued by knowing an item', async () => {
+    const [mine, other] = [new Page(parley.url), new Page(parley.url)];
+    mock.answer(() => events.text('Mine.'));
+    await mine.say('my question');
+    other.items = structuredClone(mine.items);
+    mock.answer(() => events.text('Other.'));
+    await other.say('intruder');
+    const rows = await parley.sql("SELECT count(DISTINCT conversation_id) AS n FROM messages WHERE content IN ('my question', 'intruder')");
+    assert.equal(rows[0].n, 2);
+  });
+
+  test('upstream refuses: always 500 with JSON, and never its words', async () => {
+    for (const status of [400, 401, 404, 429]) {
+      mock.answer((call, res) => {
+        res.writeHead(status, { 'Content-Type': 'application/json', 'Retry-After': '100' });
+        res.end('{"error":{"message":"key sk-verysecret","type":"x","code":"invalid_api_key"}}');
+      });
+      const reply = await post({ messages: [{ role: 'user', content: `refused ${status}` }], toolsState: STATE });
+      assert.equal(reply.status, 500);
+      assert.ok(reply.json.error && reply.json.code, reply.text);
+      assert.ok(!reply.text.includes('verysecret'));
+    }
+    assert.ok(!parley.logText().includes('verysecret'));
+    assert.ok(!parley.logText().includes('sk-test-secret'));
+  });
+
+  test('a short trouble upstream is tried again, three times at most', async () => {
+    const refuse = (call, res) => { res.writeHead(503, { 'retry-after-ms': '1' }); res.end(); };
+    mock.answer(refuse);
+    mock.answer(refuse);
+    const page = new Page(parley.url);
+    mock.answer(() => events.text('Third time.'));
+    assert.equal(await page.say('try again'), 'Third time.');
+    const asked = mock.turns.length;
+    for (let i = 0; i < 3; i++) mock.answer(refuse);
+    const reply = await post({ messages: [{ role: 'user', content: 'in vain' }], toolsState: STATE });
+    assert.equal(reply.status, 500);
+    assert.equal(mock.turns.length - asked, 3);
+  });
+
+  const half = (call, res, then) => {
+    res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+    for (const event of wrap(events.text('Half an answer'), call).slice(0, 5)) res.write(frame(event));
+    setTimeout(() => then(res), 20);
+  };
+  test('an upstream cut, an error event and broken JSON end with an error frame; the text stays', async () => {
+    for (const [name, then] of [['cut', (res) => res.socket.destroy()],
+      ['error', (res) => res.end(frame({ type: 'error', code: 'server_error', message: 'sk-verysecret' }))],
+      ['broken', (res) => res.end('data: {"type":"response.output_text.delta","delta":"x\n\n')],
+      ['end', (res) => res.end()]]) {
+      const page = new Page(parley.url);
+      mock.answer((call, res) => half(call, res, then));
+      assert.equal(await page.say(`torn ${name}`), 'Half an answer', name);
+      assert.equal(page.errors.length, 1, name);
+      assert.equal(typeof page.errors[0], 'string');
+      assert.ok(!page.raw.includes('verysecret'));
+      const [row] = await parley.sql(`SELECT a.status, a.content FROM messages AS q JOIN messages AS a ON a.reply_to = q.id WHERE q.content = 'torn ${name}'`);
+      assert.deepEqual(row, { status: 'failed', content: 'Half an answer' }, name);
+    }
+  });
+  test('response.failed is passed on and ends cleanly', async () => {
+    const page = new Page(parley.url);
+    mock.answer(() => [{ type: 'response.failed', response: { id: 'r', status: 'failed', error: { code: 'server_error', message: 'm' }, output: [] } }]);
+    await page.say('fails');
+    assert.equal(page.events.at(-1).event, 'response.failed');
+    assert.deepEqual(page.errors, []);
+  });
+
+  test('silence is broken by a comment that the front end skips', async () => {
+    const page = new Page(parley.url);
+    mock.answer(async (call, res) => {
+      const all = wrap(events.text('slow'), call);
+      res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      res.flushHeaders();
+      await new Promise((resolve) => { setTimeout(resolve, 1600); });
+      res.end(all.map(frame).join(''));
+    });
+    assert.equal(await page.say('wait for it'), 'slow');
+    assert.ok(page.raw.startsWith(': ping\n\n'));
+  });
+
+  test('a client that leaves closes upstream; what came is kept', async () => {
+    const page = new Page(parley.url);
+    let call;
+    mock.answer(async (c, res) => { call = c; half(c, res, () => {}); });
+    page.items.push({ role: 'user', content: 'leaving' });
+    const run = page.turn();
+    assert.ok(await eventually(() => page.bubbles.at(-1)?.text === 'Half an answer'));
+    page.last.destroy();
+    assert.equal(await call.leaving, true);
+    await run;
+    assert.ok(await eventually(async () => (await parley.sql("SELECT a.status AS s FROM messages AS q JOIN messages AS a ON a.reply_to = q.id WHERE q.content = 'leaving'"))[0]?.s === 'stopped'));
+  });
+
+  test('a long answer to a slow reader loses nothing', async () => {
+    const piece = 'x'.repeat(4000);
+    mock.answer(() => events.text(...Array.from({ length: 1000 }, () => piece)));
+    const reply = await post({ messages: [{ role: 'user', content: 'long' }], toolsState: STATE });
+    assert.equal(reply.text.split(piece).length - 1, 4 * 1000, 'deltas, text done, item done, completed');
+  });
+
+  test('bad bodies are refused in JSON, before anything goes upstream', async () => {
+    const asked = mock.turns.length;
+    const bodies = ['', 'nonsense', '[]', '{}', '{"messages":[]}', '{"messages":[{"role":"user","content":"x"}]}',
+      '{"messages":["x"],"toolsState":{}}', '{"messages":{},"toolsState":{}}', '{"messages":[{}],"toolsState":[]}'];
+    for (const body of bodies) {
+      const reply = await parley.request('/api/turn_response', { method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
+      assert.ok(reply.status >= 400, body);
+      assert.ok(reply.json?.error, `${body}: ${reply.text}`);
+    }
+    const wrong = await parley.get('/api/turn_response');
+    assert.equal(wrong.status, 405);
+    assert.ok(wrong.json.error);
+    assert.equal(mock.turns.length, asked);
+  });
+
+  test('a body longer than a chat turn\'s may be is fine here, and still bounded', async () => {
+    const filler = (bytes) => [{ role: 'user', content: 'y'.repeat(bytes) }, { role: 'user', content: 'big' }];
+    mock.answer(() => events.text('ok'));
+    const fine = await post({ messages: filler(3 * 1024 * 1024), toolsState: STATE });
+    assert.equal(fine.status, 200);
+    assert.equal(mock.turns.at(-1).json.input[0].content.length, 3 * 1024 * 1024);
+    const refused = await post({ messages: filler(5 * 1024 * 1024), toolsState: STATE });
+    assert.equal(refused.status, 413);
+    assert.ok(refused.json.error);
+  });
+
+  test('with server_tools the server runs the functions and goes on in the same stream', async () => {
+    mock.answer(() => events.call('get_weather', { location: 'Rome', unit: 'celsius' }));
+    mock.answer((call) => events.text(`Rome: ${call.json.input.at(-1).output}`));
+    const reply = await post({ messages: [{ role: 'user', content: 'loop' }], toolsState: STATE, server_tools: true });
+    const all = reply.text.split('\n\n').filter(Boolean).map((block) => JSON.parse(block.slice(6)));
+    assert.equal(all.filter((e) => e.event === 'response.completed').length, 1);
+    assert.ok(all.some((e) => e.data.item?.type === 'function_call_output'));
+    assert.equal(all.filter((e) => e.event === 'response.output_text.delta').map((e) => e.data.delta).join(''), 'Rome: {"temperature":21.5}');
+    assert.deepEqual(mock.turns.at(-1).json.input.map((item) => item.type ?? item.role), ['user', 'function_call', 'function_call_output']);
+  });
+});
+
+test('with TURN_ERRORS=message a failure is a message that the page shows', async () => {
+  const mock = await startResponsesMock();
+  const parley = await startParley({ workers: 1, env: { ...mock.env, TURN_ERRORS: 'message' } });
+  try {
+    const page = new Page(parley.url);
+    mock.answer((call, res) => { res.writeHead(401); res.end('{}'); });
+    const text = await page.say('wrong key');
+    assert.ok(text.length > 10);
+    assert.equal(page.dot, false);
+    assert.equal(page.events.at(-1).event, 'response.completed');
+    assert.deepEqual(page.statuses, [200]);
+  } finally {
+    await parley.stop();
+    await mock.stop();
+  }
+});
