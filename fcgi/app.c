@@ -4,16 +4,37 @@
  */
 #include "fcgi/app.h"
 
+#include <sodium.h>
 #include <string.h>
 
 #include "common/answers.h"
 #include "common/base/id.h"
 #include "common/relay.h"
 #include "common/store/store.h"
+#include "common/store/store_owners.h"
 #include "common/tools/tools.h"
 #include "fcgi/http/identity.h"
 
 #define RELAY_MAX_IDLE 256 /* upstream connections kept per worker */
+
+/* A key of its own, made of the same secret as that of the cookies. */
+static enum result make_seal_key(struct app *app, struct fault *fault)
+{
+    static const unsigned char purpose[] = "parley seal";
+    const char *given = app->config->secret_key;
+    unsigned char secret[STORE_SECRET_SIZE];
+    enum result result = RESULT_OK;
+
+    if (given != NULL && *given != '\0') {
+        crypto_generichash(app->seal_key, sizeof app->seal_key, (const unsigned char *)given,
+                           strlen(given), purpose, sizeof purpose - 1);
+    } else if ((result = store_secret(app->store, secret, fault)) == RESULT_OK) {
+        crypto_generichash(app->seal_key, sizeof app->seal_key, secret, sizeof secret, purpose,
+                           sizeof purpose - 1);
+        sodium_memzero(secret, sizeof secret);
+    }
+    return result;
+}
 
 enum result app_open(struct app *app, const struct config *config, struct uv_loop_s *loop,
                      int64_t started_ms, struct fault *fault)
@@ -40,6 +61,8 @@ enum result app_open(struct app *app, const struct config *config, struct uv_loo
         fault_set(fault, result, "no_relay", NULL, "libcurl could not be started.");
         goto fail;
     }
+    if ((result = make_seal_key(app, fault)) != RESULT_OK)
+        goto fail;
     if ((app->tools = tools_open(config, app->relay)) == NULL) {
         result = fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
         goto fail;
