@@ -58,12 +58,6 @@
       .fallback = "/var/tmp",
       .help = "Directory for uploads on their way; files there have no name and vanish by "
               "themselves." },
-    { .name = "TOOLS",
-      .section = responses,
-      STRING(tools),
-      .fallback = "",
-      .help = "Tools that the model may use in ordinary chat turns (get_weather, get_joke), "
-              "separated by commas; empty = none." },
     { .name = "TOOL_ROUNDS",
       .section = responses,
       INT(tool_rounds, 1, 20),

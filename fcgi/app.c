@@ -5,6 +5,7 @@
 #include "fcgi/app.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,10 +15,30 @@
 #include "common/limits/limits.h"
 #include "common/relay.h"
 #include "common/store/store.h"
+#include "common/store/store_owners.h"
 #include "common/tools/tools.h"
 #include "fcgi/http/identity.h"
 
 #define RELAY_MAX_IDLE 256 /* upstream connections kept per worker */
+
+/* A key of its own, made of the same secret as that of the cookies. */
+static enum result make_seal_key(struct app *app, struct fault *fault)
+{
+    static const unsigned char purpose[] = "parley seal";
+    const char *given = app->config->secret_key;
+    unsigned char secret[STORE_SECRET_SIZE];
+    enum result result = RESULT_OK;
+
+    if (given != NULL && *given != '\0') {
+        crypto_generichash(app->seal_key, sizeof app->seal_key, (const unsigned char *)given,
+                           strlen(given), purpose, sizeof purpose - 1);
+    } else if ((result = store_secret(app->store, secret, fault)) == RESULT_OK) {
+        crypto_generichash(app->seal_key, sizeof app->seal_key, secret, sizeof secret, purpose,
+                           sizeof purpose - 1);
+        sodium_memzero(secret, sizeof secret);
+    }
+    return result;
+}
 
 static enum result open_breakers(struct app *app, struct breakers *shared, struct fault *fault)
 {
@@ -77,6 +98,8 @@ enum result app_open_shared(struct app *app, const struct config *config, struct
         fault_set(fault, result, "no_relay", NULL, "libcurl could not be started.");
         goto fail;
     }
+    if ((result = make_seal_key(app, fault)) != RESULT_OK)
+        goto fail;
     if ((app->tools = tools_open(config, app->relay)) == NULL) {
         result = fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
         goto fail;

@@ -38,8 +38,9 @@ struct app {
     struct outflow *outflows; /* exchanges that wait on the loop; of fcgi/endpoints/outflow.c */
     _Atomic size_t turns; /* running turns of fcgi/endpoints/turn_*.c, the last commit included */
     struct identity *identity;
-    char writer[CAP_ID]; /* id of this process towards the store */
-    int64_t started_ms;  /* wall clock of the whole program's start */
+    char writer[CAP_ID];        /* id of this process towards the store */
+    unsigned char seal_key[32]; /* for what is kept sealed in the store; of SECRET_KEY */
+    int64_t started_ms;         /* wall clock of the whole program's start */
     /* Have the answer made by a process of its own; NULL where this process stays. False: could not. */
     bool (*answer_detached)(const char *message_id);
     struct scoreboard *board;     /* what all workers do; NULL in a CGI */

@@ -88,6 +88,12 @@ void endpoint_add_file(struct exchange *exchange);
 void endpoint_upload_file(struct exchange *exchange);
 void endpoint_container_file(struct exchange *exchange);
 
+/* google.c */
+void endpoint_google_status(struct exchange *exchange);
+void endpoint_google_auth(struct exchange *exchange);
+void endpoint_google_callback(struct exchange *exchange);
+void endpoint_google_disconnect(struct exchange *exchange);
+
 /* functions.c */
 void endpoint_get_weather(struct exchange *exchange);
 void endpoint_get_joke(struct exchange *exchange);

@@ -14,6 +14,7 @@
 #include "common/responses/round.h"
 #include "common/responses/turn_body.h"
 #include "common/store/store_items.h"
+#include "fcgi/endpoints/google.h"
 
 #define TURN_LEASE_MS 6000 /* how long the row is believed to be running without a sign */
 #define TURN_RENEW_MS 2000
@@ -57,6 +58,11 @@ struct turn {
     struct round *round;
     int64_t rounds;
 
+    struct google_tokens google; /* with toolsState.googleIntegrationEnabled only */
+    struct google_call *refresh; /* under way */
+    struct owner owner;
+    char session[GOOGLE_SESSION_SIZE]; /* of the browser, "" = none */
+
     struct turn_function function; /* name "" = none in this round */
     struct tool_run *tool;
 
@@ -89,6 +95,8 @@ struct turn {
 void turn_on_loop(struct exchange *exchange);
 /* A job of turn_store.c is over. */
 void turn_stored(struct turn *turn);
+/* Keep refreshed tokens in the store. */
+void turn_store_google(struct turn *turn);
 void turn_stop(struct turn *turn); /* somebody asked for it */
 
 /* turn_store.c: loop. Start a job if there is something to store and none is running. */

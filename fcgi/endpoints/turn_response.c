@@ -42,6 +42,7 @@ void turn_free(struct turn *turn)
     free(turn->model);
     free(turn->instructions);
     free(turn->function.arguments);
+    google_tokens_free(&turn->google);
     round_request_free(&turn->request);
     buf_free(&turn->extra);
     buf_free(&turn->tools);
@@ -58,6 +59,7 @@ static struct turn *turn_new(struct exchange *exchange)
         return NULL;
     turn->app = exchange->app;
     turn->exchange = exchange;
+    turn->owner = exchange->owner;
     text_copy(turn->request_id, sizeof turn->request_id, exchange->request.id);
     buf_init(&turn->extra, CAP_EXTRA);
     buf_init(&turn->tools, CAP_UPSTREAM_REQUEST);
@@ -112,7 +114,10 @@ static enum result make_plan(struct turn *turn, struct fault *fault)
             round_plan_offer(plan);
     }
     turn->instructions = make_instructions(app->config);
-    turn_tools_put(&turn->tools, &turn->fields, NULL);
+    if (turn->fields.google && plan->provider == NULL)
+        google_read_tokens(turn->exchange, &turn->google);
+    google_session_id(turn->exchange, turn->session);
+    turn_tools_put(&turn->tools, &turn->fields, turn->google.access);
     if (turn->model == NULL || turn->instructions == NULL || turn->tools.failed)
         return out_of_memory(fault);
     plan->model = turn->model;

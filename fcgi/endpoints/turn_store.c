@@ -123,6 +123,58 @@ static void done(uv_work_t *work, int status)
     turn_stored(turn);
 }
 
+/* ---- tokens ---- */
+
+struct save {
+    uv_work_t work;
+    struct app *app;
+    struct owner owner;
+    struct google_tokens tokens;
+    char session[GOOGLE_SESSION_SIZE];
+};
+
+static void save_run(uv_work_t *work)
+{
+    struct save *save = work->data;
+
+    google_save_tokens(save->app, save->session, &save->owner, &save->tokens);
+}
+
+static void save_done(uv_work_t *work, int status)
+{
+    struct save *save = work->data;
+
+    (void)status;
+    save->app->turns--;
+    google_tokens_free(&save->tokens);
+    free(save);
+}
+
+static char *copy(const char *text)
+{
+    return text != NULL ? strdup(text) : NULL;
+}
+
+void turn_store_google(struct turn *turn)
+{
+    struct save *save;
+
+    if (turn->session[0] == '\0' || (save = calloc(1, sizeof *save)) == NULL)
+        return;
+    save->work.data = save;
+    save->app = turn->app;
+    save->owner = turn->owner;
+    save->tokens.access = copy(turn->google.access);
+    save->tokens.refresh = copy(turn->google.refresh);
+    save->tokens.id = copy(turn->google.id);
+    save->tokens.expires_ms = turn->google.expires_ms;
+    memcpy(save->session, turn->session, sizeof save->session);
+    turn->app->turns++; /* the process waits for it */
+    uv_queue_work(turn->app->loop, &save->work, save_run, save_done);
+}
+
+/* ---- what is due ---- */
+
 static bool checkpoint_due(const struct turn *turn)
 {
     return clock_mono_ms() - turn->renewed_ms >= TURN_RENEW_MS;

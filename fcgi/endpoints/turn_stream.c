@@ -339,6 +339,8 @@ void turn_stop(struct turn *turn)
 {
     if (turn->ending)
         return;
+    google_cancel(turn->refresh);
+    turn->refresh = NULL;
     round_cancel(turn->round);
     turn->round = NULL;
     tool_cancel(turn->tool);
@@ -445,7 +447,8 @@ static void on_tick(void *ctx)
     struct turn *turn = ctx;
 
     turn_store(turn);
-    if (outflow_silence_ms(turn->flow) < turn->app->config->heartbeat_s * 1000)
+    if (turn->refresh != NULL ||
+        outflow_silence_ms(turn->flow) < turn->app->config->heartbeat_s * 1000)
         return;
     begin(turn);
     outflow_put(turn->flow, ENVELOPE_PING, sizeof ENVELOPE_PING - 1);
@@ -456,6 +459,37 @@ static const struct outflow_handler flow_handler = { .gone = on_gone,
                                                      .tick = on_tick };
 
 /* ---- the beginning ---- */
+
+/* Before the head goes out, so that the cookies can still be set. A failure is silent: the old token may do. */
+static void on_refreshed(void *ctx, struct google_tokens *tokens)
+{
+    struct turn *turn = ctx;
+
+    turn->refresh = NULL;
+    if (tokens != NULL) {
+        google_tokens_free(&turn->google);
+        turn->google = *tokens;
+        *tokens = (struct google_tokens){ .access = NULL };
+        google_set_tokens(turn->exchange, &turn->google, false);
+        turn_store_google(turn);
+        buf_clear(&turn->tools);
+        turn_tools_put(&turn->tools, &turn->fields, turn->google.access);
+        turn->plan.tools = buf_str(&turn->tools);
+        round_request_free(&turn->request);
+        turn->prepared = false;
+    }
+    start_round(turn);
+}
+
+static bool start_refresh(struct turn *turn)
+{
+    if (!turn->fields.google || turn->plan.provider != NULL ||
+        !google_configured(turn->app->config) ||
+        !google_refresh_due(&turn->google, clock_wall_ms()))
+        return false;
+    turn->refresh = google_refresh(turn->app, &turn->google, on_refreshed, turn);
+    return turn->refresh != NULL;
+}
 
 void turn_on_loop(struct exchange *exchange)
 {
@@ -474,5 +508,6 @@ void turn_on_loop(struct exchange *exchange)
         end_turn(turn, TURN_FAILED, FINISH_ERROR, &fault);
         return;
     }
-    start_round(turn);
+    if (!start_refresh(turn))
+        start_round(turn);
 }

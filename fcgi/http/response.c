@@ -59,6 +59,7 @@ static const struct {
     { 204, "No Content" },
     { 302, "Found" },
     { 304, "Not Modified" },
+    { 307, "Temporary Redirect" },
     { 308, "Permanent Redirect" },
     { 400, "Bad Request" },
     { 401, "Unauthorized" },
