@@ -3,9 +3,9 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { answered, say, shoot } from './browser.mjs';
+import { answered, openPage, say, shoot } from './browser.mjs';
 import { makeGate, startFixture } from './fixture.mjs';
-import { fixture, lastAnswer, open, page, pieces, texts, useFixture } from './page_setup.mjs';
+import { browser, fixture, lastAnswer, open, page, pieces, texts, useFixture, usePage } from './page_setup.mjs';
 
 describe('when something fails', () => {
   test('over the limit: the page says when to come back, and tries again on request', async () => {
@@ -77,6 +77,30 @@ describe('when something fails', () => {
       assert.deepEqual(page.problems.filter((one) => !/status of/.test(one)), []);
     });
   }
+
+  test('who types faster than the server says how it is configured loses nothing', async () => {
+    usePage(await openPage(browser));
+    const hold = async (pattern) => {
+      let go;
+      const held = new Promise((resolve) => { go = resolve; });
+      await page.route(pattern, async (route) => {
+        await held;
+        await route.continue();
+      });
+      return go;
+    };
+    const configured = await hold('**/api/config');
+    const sent = await hold('**/api/chat/stream');
+    await page.goto(fixture.url);
+    await say(page, 'early bird');
+    const listed = page.waitForResponse(/api\/conversations$/);
+    configured();
+    await listed;
+    sent();
+    await answered(page);
+    assert.deepEqual(await texts('.bubble'), ['early bird']);
+    assert.equal((await lastAnswer()).trim(), 'You said: early bird');
+  });
 
   test('a conversation that is gone does not lose the question', async () => {
     await open();

@@ -166,6 +166,8 @@ export function createChat(parts, on) {
     return true;
   }
 
+  const isEmpty = () => !run && !log.querySelector('.message');
+
   const digest = (messages) => messages.map((message) => `${message.id ?? message.message_id}:${message.status ?? ''}`).join();
 
   function showMessages(messages) {
@@ -250,12 +252,16 @@ export function createChat(parts, on) {
     send,
     load,
     start,
-    greet,
+    /** Greet once more, with the name or language that came meanwhile; what was said already stays. */
+    greet() {
+      if (isEmpty()) greet();
+    },
     stop: () => run?.stop(),
     conversation: () => conversation,
     tellRemoved: (id) => channel?.postMessage({ type: 'removed', conversation: id }),
-    /** Open what this tab, or else this browser, had open last. */
+    /** Open what this tab, or else this browser, had open last; a reader who was faster has a new one by now. */
     async restore() {
+      if (!isEmpty()) return;
       const id = tab.get('conversation') ?? prefs.get('conversation');
       if (!id || !(await load(id))) start();
     },

@@ -149,7 +149,7 @@ function start() {
     prefs.set('language', $('language').value);
     await setLanguage($('language').value);
     for (const part of [theme, composer, status, sidebar, limits]) part.refresh();
-    if ($('log').querySelector('.greeting')) chat.greet();
+    chat.greet();
   });
 
   $('reasoning').checked = Boolean(prefs.get('reasoning'));
