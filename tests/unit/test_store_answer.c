@@ -34,6 +34,8 @@ static struct store_turn_begun begin(struct store_fixture *fixture)
 {
     struct store_turn_begun begun = store_fixture_begin(fixture, "question", &(struct ask){ 0 });
 
+    free(begun.rows);
+    begun.rows = NULL;
     chat_messages_free(begun.history, begun.history_len);
     begun.history = NULL;
     begun.history_len = 0;
