@@ -94,6 +94,7 @@ static void answer_free(struct answer *answer)
     free(answer->provider_fault);
     free(answer->log_detail);
     free(answer->fault);
+    ground_free(answer);
     free(answer);
 }
 
@@ -290,6 +291,7 @@ struct answer *answers_start(struct answers *answers, struct answer_start *start
     answer->model = model; /* start keeps its own: a failover asks for it again */
     answer->user_id = kept->user_id;
     kept->user_id = NULL;
+    ground_take(answer, kept);
     text_copy(answer->request_id, sizeof answer->request_id, kept->request_id);
     answer->alone_since_ms = answer->started_ms;
     answer->unattended = kept->unattended;
@@ -312,7 +314,9 @@ static bool take_snapshot(struct answer *answer, struct store_answer *snapshot)
 {
     answer->model = strdup(snapshot->model);
     answer->user_id = snapshot->user_id;
-    snapshot->user_id = NULL;
+    answer->sources_json = snapshot->sources;
+    snapshot->user_id = snapshot->sources = NULL;
+    answer->from_knowledge = strcmp(snapshot->provider, ANSWERS_KNOWLEDGE) == 0;
     answer->provider = providers_find(answer->answers->options.providers, snapshot->provider);
     answer->status = snapshot->status;
     answer->finish = snapshot->finish;
@@ -449,6 +453,7 @@ void answer_committed(struct answer *answer, bool stored)
     answer->answers->running--;
     count_turn(answer);
     account_log(answer, stored);
+    ground_learn(answer);
     answer_notify(answer);
 }
 
@@ -555,12 +560,13 @@ void answer_reply(const struct answer *answer, struct turn_reply *reply)
         .message_id = answer->message_id,
         .text = buf_str(&answer->text),
         .text_len = answer->text.len,
-        .provider = answer->provider != NULL ? answer->provider->name : "",
+        .provider = answer_provider_name(answer),
         .model = answer->model,
         .finish = answer->finish,
         .usage = &answer->usage,
         .fault = answer_fault(answer),
         .finished_ms = answer->finished_ms,
         .cached = answer->cached,
+        .sources_json = answer->sources_json,
     };
 }

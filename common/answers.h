@@ -23,6 +23,8 @@
 
 struct breakers;
 struct config;
+struct memory;
+struct memory_turn;
 struct relay;
 struct uv_loop_s;
 struct answers;
@@ -34,6 +36,7 @@ struct answers_options {
     struct store *store;
     struct relay *relay;
     struct breakers *breakers; /* NULL = none */
+    struct memory *memory;     /* NULL = nothing is learned */
     const char *writer;        /* id of this worker */
 };
 
@@ -68,6 +71,9 @@ struct answer_start {
     struct provider_request encoded; /* owned */
     char cache_key[CAP_CACHE_KEY];   /* the answer may be kept under it; "" = may not */
     struct store_cached cached;      /* owned: the answer is known already; text NULL = it is not */
+    char *sources_json;              /* owned, or NULL: see turn_ground */
+    char *offline;                   /* owned, or NULL: the answer when no provider has one */
+    struct memory_turn *learn;       /* owned, or NULL: whom the turn may be remembered for */
 };
 
 /*

@@ -29,7 +29,7 @@ void account_log(const struct answer *answer, bool stored)
         (struct log_field[]){
             LOG_STR("request_id", answer->request_id),
             LOG_STR("message_id", answer->message_id),
-            LOG_STR("provider", answer->provider->name),
+            LOG_STR("provider", answer_provider_name(answer)),
             LOG_STR("model", answer->model),
             LOG_STR("status", turn_status_name(answer->status)),
             LOG_STR("finish", finish_reason_name(answer->finish)),

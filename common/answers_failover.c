@@ -288,8 +288,8 @@ void failover_give_up(struct answer *answer, const struct fault *fault)
     failover_release(answer);
     if (answer->failed_code[0] == '\0')
         text_copy(answer->failed_code, sizeof answer->failed_code, fault->code);
-    if (*message == '\0' || answer->text.len > 0 ||
-        !answer_grow(answer, message, strlen(message))) {
+    if (!ground_quote(answer) && (*message == '\0' || answer->text.len > 0 ||
+                                  !answer_grow(answer, message, strlen(message)))) {
         answer_end(answer, TURN_FAILED, FINISH_ERROR, fault);
         return;
     }

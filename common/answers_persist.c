@@ -153,7 +153,7 @@ static void end_run(uv_work_t *work)
         .status = answer->status,
         .text = buf_str(&answer->text),
         .text_len = answer->text.len,
-        .provider = answer->provider->name,
+        .provider = answer_provider_name(answer),
         .model = answer->model,
         .finish = answer->finish,
         .usage = &answer->usage,

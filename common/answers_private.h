@@ -23,6 +23,7 @@
 #define ANSWERS_GIVE_UP_MS 120000 /* ... and given up after this long */
 #define ANSWERS_STOPS_MAX  64     /* stop marks taken per look; the rest is taken by the next */
 #define ANSWERS_THOUGHTS   (1024 * 1024) /* bytes of thoughts that are passed on; more is dropped */
+#define ANSWERS_KNOWLEDGE  "knowledge"   /* the provider of an answer quoted from documents */
 #define ANSWERS_BUCKETS    1024          /* of the table of message ids */
 
 enum answer_phase {
@@ -72,6 +73,11 @@ struct answer {
     enum turn_status status;
     struct fault *fault;
 
+    char *sources_json;
+    char *offline;             /* what is said when no provider answers, NULL = nothing */
+    bool from_knowledge;       /* ... and it was */
+    struct memory_turn *learn; /* whom it may be remembered for, NULL = nobody */
+
     struct answer_reader *readers;
     bool notifying;
     bool unattended;          /* goes on without readers, however long */
@@ -101,6 +107,8 @@ struct answers {
 
 /* Text grew by whole characters. False when over CAP_ANSWER. */
 bool answer_grow(struct answer *answer, const char *text, size_t len);
+/* Who answered, as clients and the store are told. */
+const char *answer_provider_name(const struct answer *answer);
 /* Tell the readers; frees an ended answer that none of them wants any more. */
 void answer_notify(struct answer *answer);
 /* The provider's side is over: settle, commit, tell readers. `fault` may be NULL. Once per answer. */
@@ -122,6 +130,16 @@ void account_log(const struct answer *answer, bool stored);
 /* The call that asks `provider` for what was begun. Borrows from `start`. */
 void answer_start_call(const struct answer_start *start, const struct provider *provider,
                        const char *model, struct provider_call *out);
+
+/* ---- answers_ground.c ---- */
+
+/* What was found for the question goes over to the answer, and goes with it. */
+void ground_take(struct answer *answer, struct answer_start *start);
+void ground_free(struct answer *answer);
+/* Say what the site's documents say, because no provider answers. False: nothing fits, or something was said. */
+bool ground_quote(struct answer *answer);
+/* It is over: see what is worth remembering. */
+void ground_learn(const struct answer *answer);
 
 /* ---- answers_failover.c ---- */
 

@@ -44,6 +44,7 @@ static const char http[] = "HTTP";
 static const char chat[] = "Chat";
 static const char limits[] = "Limits";
 static const char models[] = "Model providers";
+static const char remembering[] = "Memory and knowledge";
 static const char demo[] = "Demo provider";
 static const char responses[] = "Responses app";
 
@@ -543,6 +544,90 @@ const struct config_option config_options[] = {
       BOOL(upstream_http2),
       .fallback = "true",
       .help = "Offer HTTP/2 to providers that are reached by https." },
+
+    { .name = "MEMORY",
+      .section = remembering,
+      CHOICE(memory, "local|mem0|off"),
+      .fallback = "local",
+      .help = "Where facts about visitors and users are kept: local = in the database, mem0 = at a "
+              "Mem0 service, off = nowhere." },
+    { .name = "MEMORY_MAX_FACTS",
+      .section = remembering,
+      INT(memory_max_facts, 1, 100000),
+      .fallback = "200",
+      .help = "Most facts about one of them; the least important and oldest go first." },
+    { .name = "MEMORY_TOKENS",
+      .section = remembering,
+      INT(memory_tokens, 0, 100000),
+      .fallback = "400",
+      .help = "Bound of the facts that go to the model with a question, in estimated tokens; 0 = "
+              "none go." },
+    { .name = "MEMORY_EXTRACT",
+      .section = remembering,
+      CHOICE(memory_extract, "off|model"),
+      .fallback = "off",
+      .help = "model = after an answer the model is asked which facts are worth remembering, which "
+              "costs a short call each time; off = only what is told by POST /api/memory." },
+    { .name = "MEMORY_MODEL",
+      .section = remembering,
+      STRING(memory_model),
+      .fallback = "",
+      .help = "A cheap model of the default provider for MEMORY_EXTRACT; empty = the one that "
+              "answers." },
+    { .name = "MEM0_API_KEY",
+      .section = remembering,
+      SECRET(mem0_api_key),
+      .fallback = "",
+      .help = "Key of the Mem0 service, for MEMORY=mem0." },
+    { .name = "MEM0_API_BASE",
+      .section = remembering,
+      URL(mem0_api_base),
+      .fallback = "https://api.mem0.ai",
+      .help = "Address of the Mem0 service." },
+    { .name = "MEM0_API_STYLE",
+      .section = remembering,
+      CHOICE(mem0_api_style, "platform|server"),
+      .fallback = "platform",
+      .help = "platform = Mem0's hosted API, server = its open source server, which speaks "
+              "another one." },
+    { .name = "KNOWLEDGE",
+      .section = remembering,
+      BOOL(knowledge),
+      .fallback = "false",
+      .help = "Whether fitting passages of the documents that `parley knowledge add` took in go to "
+              "the model with a question, and their links to the reader." },
+    { .name = "KNOWLEDGE_THRESHOLD",
+      .section = remembering,
+      INT(knowledge_threshold, 0, 100),
+      .fallback = "40",
+      .help = "Percent of a question's words that a passage must have to be used." },
+    { .name = "KNOWLEDGE_PASSAGES",
+      .section = remembering,
+      INT(knowledge_passages, 1, 20),
+      .fallback = "4",
+      .help = "Most passages that go with one question." },
+    { .name = "KNOWLEDGE_TOKENS",
+      .section = remembering,
+      INT(knowledge_tokens, 100, 100000),
+      .fallback = "1200",
+      .help = "Bound of these passages, in estimated tokens." },
+    { .name = "KNOWLEDGE_FALLBACK",
+      .section = remembering,
+      BOOL(knowledge_fallback),
+      .fallback = "false",
+      .help = "Whether fitting passages are quoted, with links, when no provider can answer." },
+    { .name = "EMBEDDING_MODEL",
+      .section = remembering,
+      STRING(embedding_model),
+      .fallback = "",
+      .help = "Model of the OpenAI-compatible provider that makes vectors of facts, passages and "
+              "questions, such as text-embedding-3-small; empty = words alone are compared." },
+    { .name = "RECALL_TIMEOUT_MS",
+      .section = remembering,
+      INT(recall_timeout_ms, 50, 60000),
+      .fallback = "1500",
+      .help = "How long a question waits for its vector or for Mem0, in milliseconds; then it goes "
+              "on without." },
 
     { .name = "DEMO_DELAY_MS",
       .section = demo,

@@ -123,6 +123,23 @@ struct config {
     char *no_proxy;    /* hosts that are asked directly, a list */
     bool upstream_http2;
 
+    /* memory and knowledge */
+    char *memory; /* local | mem0 | off */
+    int64_t memory_max_facts;
+    int64_t memory_tokens;
+    char *memory_extract; /* off | model */
+    char *memory_model;   /* "" = the provider's */
+    char *mem0_api_key;
+    char *mem0_api_base;
+    char *mem0_api_style; /* platform | server */
+    bool knowledge;
+    int64_t knowledge_threshold; /* percent */
+    int64_t knowledge_passages;
+    int64_t knowledge_tokens;
+    bool knowledge_fallback;
+    char *embedding_model;     /* "" = none */
+    int64_t recall_timeout_ms; /* of what is asked elsewhere before a turn */
+
     /* demo provider */
     int64_t demo_delay_ms; /* between deltas */
 

@@ -1,6 +1,6 @@
 /*
  * app: see app.h. The order of opening is the order of need: randomness, providers, store,
- * identity, limits, relay, answers.
+ * identity, limits, relay, memory, answers.
  */
 #include "fcgi/app.h"
 
@@ -13,6 +13,7 @@
 #include "common/base/id.h"
 #include "common/breaker.h"
 #include "common/limits/limits.h"
+#include "common/memory/memory.h"
 #include "common/relay.h"
 #include "common/store/store.h"
 #include "common/store/store_owners.h"
@@ -71,6 +72,7 @@ enum result app_open_shared(struct app *app, const struct config *config, struct
                                    .https_proxy = config->https_proxy,
                                    .no_proxy = config->no_proxy };
     struct answers_options answers = { .config = config, .providers = &app->providers };
+    struct memory_options memory;
     enum result result;
 
     memset(app, 0, sizeof *app);
@@ -104,6 +106,12 @@ enum result app_open_shared(struct app *app, const struct config *config, struct
         result = fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
         goto fail;
     }
+    memory = (struct memory_options){ config, &app->providers, app->store, app->relay };
+    if ((result = memory_open(loop, &memory, &app->memory)) != RESULT_OK) {
+        fault_set(fault, result, "internal_error", NULL, "Out of memory.");
+        goto fail;
+    }
+    answers.memory = app->memory;
     answers.store = app->store;
     answers.relay = app->relay;
     answers.breakers = app->breakers;
@@ -126,6 +134,7 @@ void app_close(struct app *app)
 {
     answers_close(app->answers);
     tools_close(app->tools);
+    memory_close(app->memory);
     relay_close(app->relay);
     limits_close(app->limits);
     identity_close(app->identity);
@@ -138,5 +147,6 @@ void app_close(struct app *app)
     app->identity = NULL;
     app->relay = NULL;
     app->limits = NULL;
+    app->memory = NULL;
     app->store = NULL;
 }

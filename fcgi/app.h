@@ -18,6 +18,7 @@ struct breakers;
 struct outflow;
 struct identity;
 struct limits;
+struct memory;
 struct relay;
 struct scoreboard;
 struct store;
@@ -33,6 +34,7 @@ struct app {
     struct relay *relay;
     struct breakers *breakers;     /* shared with the other workers */
     struct breakers *own_breakers; /* NULL when somebody else has made them */
+    struct memory *memory;
     struct answers *answers;
     struct tools *tools;
     struct outflow *outflows; /* exchanges that wait on the loop; of fcgi/endpoints/outflow.c */

@@ -14,6 +14,7 @@
 #include "common/providers/provider.h"
 #include "fcgi/care.h"
 #include "fcgi/commands_admin.h"
+#include "fcgi/commands_knowledge.h"
 #include "fcgi/doctor.h"
 #include "fcgi/http/router.h"
 #include "fcgi/process/master.h"
@@ -185,6 +186,9 @@ static const struct command commands[] = {
       doctor_command },
     { "status", "[--json] [--watch] [PID]", "what the running service and its workers are doing",
       status_command },
+    { "knowledge", "add NAME... [--url LINK] | list | remove SOURCE... | refresh | search WORDS...",
+      "documents that answers may be based on: files, directories, addresses, sitemaps",
+      command_knowledge },
     { "print-config-docs", "", "the options as a Markdown page", run_print_docs },
     { "print-env-example", "", "the options as a commented .env file", run_print_env },
     { "print-routes", "", "every method and path that is served, one per line", run_print_routes },

@@ -16,6 +16,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
+#include "common/memory/memory.h"
 #include "fcgi/app.h"
 
 #define LEASE_MS    6000
@@ -80,6 +81,23 @@ bool detached_spawn(const char *message_id)
 
 /* ---- the process that makes the answer ---- */
 
+/* What the store has for the question; this process does without what others would add. */
+static void remember(struct app *app, const struct store_adopted *adopted,
+                     struct memory_question *question, struct turn_request *request)
+{
+    const struct store_turn_begun *begun = &adopted->begun;
+
+    if (begun->history_len == 0)
+        return;
+    *question = (struct memory_question){
+        .owner = adopted->owner,
+        .user_id = adopted->user_id,
+        .text = begun->history[begun->history_len - 1].content,
+        .message_row = begun->message_row,
+    };
+    memory_ground(app->memory, question, &request->ground);
+}
+
 static enum result take_over(struct app *app, const char *message_id, struct answer_start *start,
                              struct fault *fault)
 {
@@ -90,6 +108,7 @@ static enum result take_over(struct app *app, const char *message_id, struct ans
         .now_ms = clock_wall_ms(),
     };
     struct turn_request request = { 0 };
+    struct memory_question question = { .text = NULL };
     struct store_adopted adopted;
     const struct provider *provider;
     enum result result;
@@ -100,6 +119,7 @@ static enum result take_over(struct app *app, const char *message_id, struct ans
         return result;
     provider = providers_find(&app->providers, adopted.provider);
     request.user_id = adopted.user_id;
+    remember(app, &adopted, &question, &request);
     if (provider == NULL)
         result = fault_set(fault, RESULT_INVALID, "unknown_provider", NULL,
                            "The provider of this answer is no longer configured.");
@@ -107,6 +127,11 @@ static enum result take_over(struct app *app, const char *message_id, struct ans
         result = answer_start_prepare(start, app->config, provider, &request, adopted.model,
                                       &adopted.begun, fault);
     start->unattended = true;
+    if (result == RESULT_OK && question.text != NULL) {
+        question.text = start->begun.history[start->begun.history_len - 1].content;
+        start->learn = memory_turn_new(app->memory, &question);
+    }
+    turn_ground_free(&request.ground);
     store_adopted_free(&adopted);
     return result;
 }
@@ -124,7 +149,7 @@ static bool make_answer(struct app *app, uv_loop_t *loop, const char *message_id
     }
     if (answers_start(app->answers, &start) == NULL)
         return false;
-    while (!answers_idle(app->answers))
+    while (!answers_idle(app->answers) || !memory_idle(app->memory))
         uv_run(loop, UV_RUN_ONCE);
     return true;
 }

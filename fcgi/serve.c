@@ -21,6 +21,7 @@
 #include "common/base/log.h"
 #include "common/breaker.h"
 #include "common/config.h"
+#include "common/memory/memory.h"
 #include "common/models.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/outflow.h"
@@ -119,7 +120,7 @@ static bool idle(void *ctx)
     struct serve *serve = ctx;
 
     return busy_requests(serve) == 0 && serve->app.turns == 0 && answers_idle(serve->app.answers) &&
-           models_idle(serve->models);
+           memory_idle(serve->app.memory) && models_idle(serve->models);
 }
 
 static void interrupt(void *ctx)
@@ -200,7 +201,8 @@ static void cgi_finish_answers(struct cgi *cgi)
     bool interrupted = false;
 
     while (answers_count(cgi->app.answers) > 0 || cgi->app.turns > 0 ||
-           cgi->loop.active_reqs.count > 0) {
+           cgi->loop.active_reqs.count > 0 ||
+           (!memory_idle(cgi->app.memory) && !cgi->told_to_end)) {
         if (cgi->told_to_end && !interrupted) {
             interrupted = true;
             answers_interrupt_all(cgi->app.answers);

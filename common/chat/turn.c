@@ -14,6 +14,15 @@ static const char *const status_names[] = {
 
 #define STATUS_COUNT (sizeof status_names / sizeof *status_names)
 
+void turn_ground_free(struct turn_ground *ground)
+{
+    free(ground->facts_json);
+    free(ground->passages_json);
+    free(ground->sources_json);
+    free(ground->offline);
+    *ground = (struct turn_ground){ 0 };
+}
+
 void turn_request_free(struct turn_request *request)
 {
     free(request->message);
@@ -25,6 +34,7 @@ void turn_request_free(struct turn_request *request)
     free(request->context_json);
     chat_messages_free(request->history, request->history_len);
     chat_images_free(request->images, request->image_count);
+    turn_ground_free(&request->ground);
     *request = (struct turn_request){ 0 };
 }
 

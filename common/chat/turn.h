@@ -14,6 +14,16 @@
 #include "common/chat/message.h"
 #include "common/chat/stream.h"
 
+/* What the server found for a question: it goes to the model as data, and the sources to the reader. All owned,
+ * NULL = none. */
+struct turn_ground {
+    char *facts_json;    /* ["...", ...]: what is remembered about who asks */
+    char *passages_json; /* [{"title","url","text"}, ...]: of the site's documents */
+    char *sources_json;  /* [{"title","url"}, ...] of these passages */
+    char *offline;       /* what is said when no provider can answer */
+};
+void turn_ground_free(struct turn_ground *ground); /* a zeroed one is fine */
+
 struct turn_request {
     bool stream;   /* answer as SSE */
     char *message; /* cleaned, 1 to MAX_MESSAGE_LENGTH code points; owned */
@@ -28,6 +38,7 @@ struct turn_request {
     size_t history_len;
     struct chat_image *images; /* owned, strings too: pictures that go with the message */
     size_t image_count;
+    struct turn_ground ground; /* owned: filled in before the request goes to a model */
 };
 
 /* Free what the request owns; the struct itself is the caller's. A zeroed one is fine. */
@@ -49,6 +60,7 @@ struct turn_reply {
     const struct fault *fault; /* why it failed, NULL when it did not */
     int64_t finished_ms;       /* wall clock */
     bool cached;
+    const char *sources_json; /* [{"title","url"}, ...] that the answer was given; NULL = none */
 };
 
 /* Status of a stored assistant message (DESIGN.md section 3). */

@@ -80,6 +80,12 @@ void frames_put_timestamp(struct buf *out, const struct turn_reply *reply)
     json_put_member(out, "timestamp", clock_rfc3339(reply->finished_ms, stamp));
 }
 
+void frames_put_sources(struct buf *out, const struct turn_reply *reply)
+{
+    if (reply->sources_json != NULL)
+        json_put_member_raw(out, "sources", reply->sources_json);
+}
+
 void frames_last(const struct turn_reply *reply, size_t offset, struct buf *out)
 {
     open_frame(out, reply, offset);
@@ -91,6 +97,7 @@ void frames_last(const struct turn_reply *reply, size_t offset, struct buf *out)
     frames_put_usage(out, reply->usage);
     if (reply->cached)
         json_put_member_bool(out, "cached", true);
+    frames_put_sources(out, reply);
     buf_puts(out, "}\n\ndata: [DONE]\n\n");
 }
 

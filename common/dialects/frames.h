@@ -19,6 +19,9 @@ void frames_failed(const struct turn_reply *reply, const struct fault *fault, si
 /* `"usage":{…}` as a member; nothing when the figures are unknown. */
 void frames_put_usage(struct buf *out, const struct stream_usage *usage);
 
+/* `"sources":[…]` as a member; nothing when the answer was given none. */
+void frames_put_sources(struct buf *out, const struct turn_reply *reply);
+
 /* `"timestamp":"…"` of the answer's end. */
 void frames_put_timestamp(struct buf *out, const struct turn_reply *reply);
 

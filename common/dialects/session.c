@@ -42,6 +42,7 @@ static void reply_json(const struct turn_reply *reply, struct buf *out)
     json_put_member_len(out, "response", reply->text, reply->text_len);
     frames_put_timestamp(out, reply);
     json_put_member(out, "message_id", reply->message_id);
+    frames_put_sources(out, reply);
     buf_puts(out, "}");
 }
 

@@ -38,6 +38,7 @@ static void reply_json(const struct turn_reply *reply, struct buf *out)
     frames_put_usage(out, reply->usage);
     if (reply->cached)
         json_put_member_bool(out, "cached", true);
+    frames_put_sources(out, reply);
     buf_puts(out, "}");
 }
 

@@ -390,6 +390,14 @@ void db_bind_null(struct db_stmt *stmt, const char *name)
     db_bind_text_len(stmt, name, NULL, 0);
 }
 
+void db_bind_blob(struct db_stmt *stmt, const char *name, const void *bytes, size_t len)
+{
+    int index = parameter(stmt, name);
+
+    if (index > 0)
+        check_bind(stmt, sqlite3_bind_blob64(stmt->stmt, index, bytes, len, SQLITE_STATIC));
+}
+
 bool db_step(struct db_stmt *stmt)
 {
     int code;
@@ -437,6 +445,19 @@ const char *db_text(struct db_stmt *stmt, int column, size_t *len)
     if (len != NULL)
         *len = (size_t)sqlite3_column_bytes(stmt->stmt, column);
     return text;
+}
+
+double db_real(struct db_stmt *stmt, int column)
+{
+    return sqlite3_column_double(stmt->stmt, column);
+}
+
+const void *db_blob(struct db_stmt *stmt, int column, size_t *len)
+{
+    const void *bytes = sqlite3_column_blob(stmt->stmt, column);
+
+    *len = (size_t)sqlite3_column_bytes(stmt->stmt, column);
+    return bytes;
 }
 
 bool db_is_null(struct db_stmt *stmt, int column)

@@ -67,6 +67,7 @@ void db_bind_int(struct db_stmt *stmt, const char *name, int64_t value);
 void db_bind_text(struct db_stmt *stmt, const char *name, const char *text);
 void db_bind_text_len(struct db_stmt *stmt, const char *name, const char *text, size_t len);
 void db_bind_null(struct db_stmt *stmt, const char *name);
+void db_bind_blob(struct db_stmt *stmt, const char *name, const void *bytes, size_t len);
 
 /* The next row; false at the end and on failure (db_status tells which); then the statement is reset. */
 bool db_step(struct db_stmt *stmt);
@@ -79,6 +80,9 @@ void db_reset(struct db_stmt *stmt);
 int64_t db_int(struct db_stmt *stmt, int column);
 const char *db_text(struct db_stmt *stmt, int column, size_t *len);
 bool db_is_null(struct db_stmt *stmt, int column);
+double db_real(struct db_stmt *stmt, int column);
+/* Valid until the next step; NULL for SQL NULL and for no bytes. */
+const void *db_blob(struct db_stmt *stmt, int column, size_t *len);
 
 int64_t db_last_id(struct db *db);
 int64_t db_changes(struct db *db); /* rows of the last INSERT, UPDATE or DELETE */

@@ -138,6 +138,7 @@ struct store_adoption {
 struct store_adopted {
     struct store_turn_begun begun; /* freed by the caller */
     char *user_id;                 /* owned, or NULL */
+    struct owner owner;            /* of the conversation */
     char provider[CAP_PROVIDER_NAME];
     char model[CAP_MODEL_NAME];
 };
@@ -228,7 +229,8 @@ struct store_answer {
     enum finish_reason finish;
     struct stream_usage usage;
     int64_t updated_ms;
-    char *text; /* from `after` on, moved to the next character when inside of one */
+    char *sources; /* JSON that its readers are told, or NULL */
+    char *text;    /* from `after` on, moved to the next character when inside of one */
     size_t text_len;
     size_t total_len;
 };

@@ -72,6 +72,8 @@ void store_sqlite_settle(struct db *db, const struct store_answer_end *end);
 
 /* The stored name of an owner kind. */
 const char *store_sqlite_owner_kind(enum owner_kind kind);
+/* And back; OWNER_NONE for what is none. */
+enum owner_kind store_sqlite_owner_kind_parse(const char *name);
 
 /* A line of the audit log, within the transaction of what it is about (store_sqlite_audit.c). */
 struct store_audit;

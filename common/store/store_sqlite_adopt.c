@@ -60,9 +60,11 @@ static enum result adopt_answer(struct db *db, void *arg)
 
     if (result != RESULT_OK)
         return result;
-    stmt = db_prepare(db, "SELECT m.id, m.reply_to, c.id, c.public_id, c.user_id, c.user_context,"
-                          " m.provider, m.model FROM messages AS m JOIN conversations AS c"
-                          " ON c.id = m.conversation_id WHERE m.public_id = :public");
+    stmt = db_prepare(
+        db,
+        "SELECT m.id, m.reply_to, c.id, c.public_id, c.user_id, c.user_context,"
+        " m.provider, m.model, c.owner_kind, c.owner_id FROM messages AS m JOIN conversations AS c"
+        " ON c.id = m.conversation_id WHERE m.public_id = :public");
     db_bind_text(stmt, ":public", adoption->message_id);
     if (!db_step(stmt))
         return RESULT_STORE_DOWN;
@@ -75,6 +77,8 @@ static enum result adopt_answer(struct db *db, void *arg)
     out->begun.context_json = copy_or_null(stmt, 5);
     copy_column(stmt, 6, out->provider, sizeof out->provider);
     copy_column(stmt, 7, out->model, sizeof out->model);
+    out->owner.kind = store_sqlite_owner_kind_parse(db_text(stmt, 8, NULL));
+    copy_column(stmt, 9, out->owner.id, sizeof out->owner.id);
     db_reset(stmt);
     return store_sqlite_history(db, &past, &out->begun, adopt->fault);
 }

@@ -233,15 +233,17 @@ enum column {
     COLUMN_REASONING,
     COLUMN_ESTIMATED,
     COLUMN_UPDATED,
-    COLUMN_CONTENT
+    COLUMN_CONTENT,
+    COLUMN_SOURCES
 };
 
 static const char answer_sql[] =
     "SELECT m.status, m.lease_until_ms, c.public_id, c.user_id, c.contract, m.provider, m.model,"
     " m.error_code, m.finish, m.prompt_tokens, m.completion_tokens, m.total_tokens, "
     "m.cached_tokens,"
-    " m.reasoning_tokens, m.tokens_estimated, m.updated_ms, m.content"
+    " m.reasoning_tokens, m.tokens_estimated, m.updated_ms, m.content, s.sources"
     " FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id"
+    " LEFT JOIN message_sources AS s ON s.message_id = m.id"
     " WHERE m.public_id = :public AND m.role = 'assistant'";
 
 static void copy_text(struct db_stmt *stmt, enum column column, char *target, size_t size)
@@ -281,12 +283,20 @@ static bool read_text(struct db_stmt *stmt, size_t after, struct store_answer *o
     return true;
 }
 
+/* NULL stays NULL. False when out of memory. */
+static bool read_owned(struct db_stmt *stmt, enum column column, char **out)
+{
+    const char *text = db_text(stmt, (int)column, NULL);
+
+    *out = text != NULL ? strdup(text) : NULL;
+    return text == NULL || *out != NULL;
+}
+
 static bool read_answer(struct db_stmt *stmt, size_t after, int64_t now_ms,
                         struct store_answer *out)
 {
     const char *status = db_text(stmt, COLUMN_STATUS, NULL);
     const char *finish = db_text(stmt, COLUMN_FINISH, NULL);
-    const char *user_id;
 
     out->status = turn_status_parse(status != NULL ? status : "");
     out->finish = finish_reason_parse(finish != NULL ? finish : "");
@@ -301,13 +311,8 @@ static bool read_answer(struct db_stmt *stmt, size_t after, int64_t now_ms,
     copy_text(stmt, COLUMN_ERROR, out->error_code, sizeof out->error_code);
     read_usage(stmt, &out->usage);
     out->updated_ms = db_int(stmt, COLUMN_UPDATED);
-    user_id = db_text(stmt, COLUMN_USER, NULL);
-    if (user_id != NULL) {
-        out->user_id = strdup(user_id);
-        if (out->user_id == NULL)
-            return false;
-    }
-    return read_text(stmt, after, out);
+    return read_owned(stmt, COLUMN_USER, &out->user_id) &&
+           read_owned(stmt, COLUMN_SOURCES, &out->sources) && read_text(stmt, after, out);
 }
 
 enum result store_answer_get(struct store *store, const char *message_id, size_t after,
@@ -344,6 +349,7 @@ void store_answer_free(struct store_answer *answer)
     if (answer == NULL)
         return;
     free(answer->user_id);
+    free(answer->sources);
     free(answer->text);
     *answer = (struct store_answer){ 0 };
 }

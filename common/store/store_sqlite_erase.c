@@ -46,6 +46,9 @@ static const char *const owner_rows[] = {
     "DELETE FROM visitors WHERE :kind = 'visitor' AND id = :owner",
     "DELETE FROM rate_windows WHERE bucket = :kind || ':' || :owner",
     "DELETE FROM token_days WHERE bucket = :kind || ':' || :owner",
+    "DELETE FROM memories_fts WHERE rowid IN"
+    " (SELECT id FROM memories WHERE owner_kind = :kind AND owner_id = :owner)",
+    "DELETE FROM memories WHERE owner_kind = :kind AND owner_id = :owner",
     "UPDATE audit SET actor_id = '', address = '' WHERE actor_kind = :kind AND actor_id = :owner",
 };
 
@@ -89,6 +92,36 @@ static void count(struct db *db, const struct job *job)
     db_reset(stmt);
 }
 
+/* Facts about a user_id, which may be remembered without any conversation, and facts as old as the conversations that
+ * go; first what FTS5 finds them by. */
+static int64_t erase_facts(struct db *db, const struct store_erase *erase)
+{
+    static const char *const of_user[] = {
+        "DELETE FROM memories_fts WHERE rowid IN"
+        " (SELECT id FROM memories WHERE user_id = :user AND user_id <> '')",
+        "DELETE FROM memories WHERE user_id = :user AND user_id <> ''",
+    };
+    static const char *const old[] = {
+        "DELETE FROM memories_fts WHERE rowid IN"
+        " (SELECT id FROM memories WHERE updated_ms < :before)",
+        "DELETE FROM memories WHERE updated_ms < :before",
+    };
+    bool is_user = erase->what == STORE_ERASE_USER;
+
+    if (!is_user && erase->what != STORE_ERASE_OLD)
+        return 0;
+    for (size_t i = 0; i < 2; i++) {
+        struct db_stmt *stmt = db_prepare(db, is_user ? of_user[i] : old[i]);
+
+        if (is_user)
+            db_bind_text(stmt, ":user", erase->user_id);
+        else
+            db_bind_int(stmt, ":before", erase->before_ms);
+        db_run(stmt);
+    }
+    return db_changes(db);
+}
+
 static void erase_owner_rows(struct db *db, const struct owner *owner)
 {
     for (size_t i = 0; i < sizeof owner_rows / sizeof owner_rows[0]; i++) {
@@ -123,7 +156,9 @@ static enum result run(struct db *db, void *arg)
     bool is_owner = job->erase->what == STORE_ERASE_OWNER;
 
     count(db, job);
-    if (job->erase->dry_run || (job->out->conversations == 0 && !is_owner))
+    if (job->erase->dry_run)
+        return RESULT_OK;
+    if (erase_facts(db, job->erase) == 0 && job->out->conversations == 0 && !is_owner)
         return RESULT_OK;
     db_run(prepare(db, job->erase, statements[job->erase->what].erase));
     if (is_owner)

@@ -34,6 +34,16 @@ const char *store_sqlite_owner_kind(enum owner_kind kind)
     return "none";
 }
 
+enum owner_kind store_sqlite_owner_kind_parse(const char *name)
+{
+    static const enum owner_kind kinds[] = { OWNER_VISITOR, OWNER_KEY, OWNER_LOGIN };
+
+    for (size_t i = 0; name != NULL && i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(store_sqlite_owner_kind(kinds[i]), name) == 0)
+            return kinds[i];
+    return OWNER_NONE;
+}
+
 void store_sqlite_bind_owner(struct db_stmt *stmt, const struct owner *owner)
 {
     db_bind_text(stmt, ":kind", store_sqlite_owner_kind(owner->kind));

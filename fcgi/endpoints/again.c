@@ -104,8 +104,6 @@ static enum result prepare_answer(struct exchange *exchange, const struct choice
                                   struct turn_request *request, struct store_again_begun *begun,
                                   struct chat *chat, struct fault *fault)
 {
-    enum result result;
-
     text_copy(chat->message_id, sizeof chat->message_id, begun->turn.message_id);
     if (begun->turn.duplicate) {
         chat->exists = true;
@@ -114,10 +112,16 @@ static enum result prepare_answer(struct exchange *exchange, const struct choice
     }
     request->user_id = begun->user_id;
     begun->user_id = NULL;
-    result = answer_start_prepare(&chat->start, exchange->app->config, choice->provider, request,
-                                  choice->model, &begun->turn, fault);
-    text_copy(chat->start.request_id, sizeof chat->start.request_id, exchange->request.id);
-    return result;
+    chat->exchange = exchange;
+    chat->choice = *choice;
+    chat->begun = begun->turn;
+    begun->turn = (struct store_turn_begun){ 0 };
+    chat->question =
+        (struct memory_question){ .owner = exchange->owner,
+                                  .text =
+                                      chat->client.question != NULL ? chat->client.question : "",
+                                  .message_row = chat->begun.message_row };
+    return chat_prepare(chat, request, fault);
 }
 
 static enum result begin(struct exchange *exchange, begin_again *verb, bool continues,

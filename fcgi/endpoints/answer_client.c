@@ -156,6 +156,8 @@ static void put_poll_body(const struct client *client, struct buf *out)
     json_put_member(out, "message_id", reply.message_id);
     if (ended)
         json_put_member(out, "finish_reason", finish_reason_name(reply.finish));
+    if (ended && reply.sources_json != NULL)
+        json_put_member_raw(out, "sources", reply.sources_json);
     if (ended && reply.fault != NULL) {
         json_put_member(out, "error", reply.fault->text);
         json_put_member(out, "code", reply.fault->code);

@@ -14,6 +14,7 @@
 #include "common/base/text.h"
 #include "common/dialects/dialect.h"
 #include "common/limits/limits.h"
+#include "common/memory/memory.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/answer_client.h"
 #include "fcgi/endpoints/chat_turn.h"
@@ -70,6 +71,39 @@ static enum result read_reasoning(const struct exchange *exchange, struct json_o
     return RESULT_OK;
 }
 
+/* Request thread, with what was found for the question in `request`. */
+static enum result finish_start(struct chat *chat, const struct turn_request *request,
+                                struct fault *fault)
+{
+    const struct app *app = chat->exchange->app;
+    enum result result = answer_start_prepare(&chat->start, app->config, chat->choice.provider,
+                                              request, chat->choice.model, &chat->begun, fault);
+
+    if (result == RESULT_OK && chat->may_recall && app->config->response_cache_s > 0) {
+        bool hit = answer_start_recall(&chat->start, app->config, app->store);
+
+        response_header(&chat->exchange->response, "X-Cache", hit ? "hit" : "miss");
+    }
+    text_copy(chat->start.request_id, sizeof chat->start.request_id, chat->exchange->request.id);
+    chat->start.learn = memory_turn_new(app->memory, &chat->question);
+    return result;
+}
+
+enum result chat_prepare(struct chat *chat, struct turn_request *request, struct fault *fault)
+{
+    const struct app *app = chat->exchange->app;
+
+    chat->question.user_id = request->user_id;
+    chat->asks = memory_asks(app->memory, &chat->question);
+    if (chat->asks) { /* the strings that the question points to stay where they are */
+        chat->request = *request;
+        *request = (struct turn_request){ 0 };
+        return RESULT_OK;
+    }
+    memory_ground(app->memory, &chat->question, &request->ground);
+    return finish_start(chat, request, fault);
+}
+
 static enum result begin_turn(struct exchange *exchange, const struct dialect *dialect,
                               struct turn_request *request, struct chat *chat, struct fault *fault)
 {
@@ -113,15 +147,14 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
         return store_answer_get(exchange->app->store, chat->message_id, 0, turn.now_ms,
                                 &chat->snapshot, fault);
     }
-    result = answer_start_prepare(&chat->start, config, choice.provider, request, choice.model,
-                                  &begun, fault);
-    if (result == RESULT_OK && config->response_cache_s > 0) {
-        bool hit = answer_start_recall(&chat->start, config, exchange->app->store);
-
-        response_header(&exchange->response, "X-Cache", hit ? "hit" : "miss");
-    }
-    text_copy(chat->start.request_id, sizeof chat->start.request_id, exchange->request.id);
-    return result;
+    chat->exchange = exchange;
+    chat->choice = choice;
+    chat->begun = begun;
+    chat->question =
+        (struct memory_question){ .owner = exchange->owner, .message_row = begun.message_row };
+    chat->question.text = request->message;
+    chat->may_recall = true;
+    return chat_prepare(chat, request, fault);
 }
 
 void chat_free(struct chat *chat)
@@ -131,6 +164,8 @@ void chat_free(struct chat *chat)
     free(chat->client.question);
     free(chat->client.preamble);
     answer_start_free(&chat->start);
+    turn_request_free(&chat->request);
+    store_turn_begun_free(&chat->begun);
     store_answer_free(&chat->snapshot);
     free(chat);
 }
@@ -169,13 +204,13 @@ static bool answer_elsewhere(const struct exchange *exchange, const struct chat 
            exchange->app->answer_detached(chat->message_id);
 }
 
-void chat_on_loop(struct exchange *exchange)
+static void chat_with_answer(struct exchange *exchange)
 {
     struct chat *chat = exchange->state;
     struct answer *answer = NULL;
     struct fault fault;
 
-    if (chat->poll && (chat->exists || answer_elsewhere(exchange, chat))) {
+    if (chat->poll && (chat->exists || (!chat->asks && answer_elsewhere(exchange, chat)))) {
         reply_accepted(exchange, chat);
         chat_free(chat);
         return;
@@ -217,6 +252,46 @@ enum result chat_begin(struct exchange *exchange, struct json_object *body,
     }
     turn_request_free(&request);
     return result;
+}
+
+static void asked_work(void *ctx, struct turn_ground *ground)
+{
+    struct chat *chat = ctx;
+
+    chat->request.ground = *ground;
+    *ground = (struct turn_ground){ 0 };
+    chat->result = finish_start(chat, &chat->request, &chat->fault);
+}
+
+static void asked_done(void *ctx)
+{
+    struct chat *chat = ctx;
+    struct exchange *exchange = chat->exchange;
+
+    if (chat->result == RESULT_OK) {
+        chat_with_answer(exchange);
+        return;
+    }
+    response_fault(&exchange->response, &chat->fault);
+    exchange_finish(exchange);
+    chat_free(chat);
+}
+
+void chat_on_loop(struct exchange *exchange)
+{
+    struct chat *chat = exchange->state;
+
+    if (!chat->asks) {
+        chat_with_answer(exchange);
+    } else if (chat->poll && answer_elsewhere(exchange, chat)) {
+        reply_accepted(exchange, chat);
+        chat_free(chat);
+    } else if (!memory_ask(exchange->app->memory, &chat->question, asked_work, asked_done, chat)) {
+        fault_set(&chat->fault, RESULT_OVERLOADED, "overloaded", NULL,
+                  "The server is out of memory.");
+        chat->result = RESULT_OVERLOADED;
+        asked_done(chat);
+    }
 }
 
 /* Read the body through `dialect` (NULL: the one that the body's fields choose) and begin. */

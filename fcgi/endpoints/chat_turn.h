@@ -9,7 +9,9 @@
 
 #include "common/answers.h"
 #include "common/limits/limits.h"
+#include "common/memory/memory.h"
 #include "fcgi/endpoints/answer_client.h"
+#include "fcgi/endpoints/choice.h"
 
 #define CHAT_LEASE_MS 6000 /* of a row whose answer has not been checkpointed yet */
 
@@ -26,6 +28,17 @@ struct chat {
     char conversation_id[CAP_ID];
     bool exists;
     bool poll; /* the client comes back for it: 202 at once */
+
+    /* What the start is prepared of; it waits for the loop when others are asked about the question first. */
+    bool asks;
+    bool may_recall; /* the answer may come from the cache */
+    struct exchange *exchange;
+    struct turn_request request;
+    struct store_turn_begun begun;
+    struct choice choice;
+    struct memory_question question;
+    enum result result;
+    struct fault fault;
 };
 void chat_free(struct chat *chat); /* NULL is fine */
 
@@ -39,5 +52,12 @@ bool chat_wants_stream(const struct exchange *exchange, struct json_object *body
 /* Read `body` by `dialect` and begin its turn: fills `chat`, also with the question. */
 enum result chat_begin(struct exchange *exchange, struct json_object *body,
                        const struct dialect *dialect, struct chat *chat, struct fault *fault);
+
+/*
+ * Request thread: make chat->start, with what is known for the question; chat->exchange, begun, choice and
+ * question (owner, text, row) are set. What is to be asked over the network is left to the loop; then the request is
+ * taken over.
+ */
+enum result chat_prepare(struct chat *chat, struct turn_request *request, struct fault *fault);
 
 #endif

@@ -52,6 +52,14 @@ void endpoint_create_session(struct exchange *exchange);
 void endpoint_whoami(struct exchange *exchange);
 void endpoint_visitor_delete(struct exchange *exchange);
 
+/* memory.c */
+void endpoint_memory_add(struct exchange *exchange);    /* POST /api/memory */
+void endpoint_memory_list(struct exchange *exchange);   /* GET /api/memory/{user_id} */
+void endpoint_memory_clear(struct exchange *exchange);  /* DELETE the same */
+void endpoint_memory_own(struct exchange *exchange);    /* GET /api/memory */
+void endpoint_memory_forget(struct exchange *exchange); /* DELETE the same */
+void endpoint_memory_delete(struct exchange *exchange); /* DELETE /api/memory/fact/{memory_id} */
+
 /* health.c */
 void endpoint_api_health(struct exchange *exchange);
 void endpoint_health(struct exchange *exchange);

@@ -215,6 +215,28 @@ async function stream(call, res, script) {
   res.end();
 }
 
+/* A vector of a text without any model: its words' letters in threes, hashed into `size` places. Texts with words in
+ * common, whatever their endings, point in similar directions. */
+export function vectorOf(text, size = 256) {
+  const vector = new Array(size).fill(0);
+  for (const word of text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []) {
+    const padded = ` ${word} `;
+    for (let at = 0; at + 3 <= padded.length; at++) {
+      let hash = 2166136261;
+      for (const c of padded.slice(at, at + 3)) hash = Math.imul(hash ^ c.codePointAt(0), 16777619) >>> 0;
+      vector[hash % size] += 1;
+    }
+  }
+  return vector;
+}
+
+/* Answers POST .../embeddings with vectorOf. */
+export async function vectorsOf(call, res) {
+  res.writeHead(200, { 'Content-Type': 'application/json' });
+  res.end(JSON.stringify({ object: 'list', model: call.model, usage: { prompt_tokens: 1, total_tokens: 1 },
+    data: [call.json.input].flat().map((text, index) => ({ object: 'embedding', index, embedding: vectorOf(text) })) }));
+}
+
 class Mock extends EventEmitter {
   constructor() {
     super();
@@ -258,6 +280,10 @@ class Mock extends EventEmitter {
     await this.#answer(call, res);
   }
   async #answer(call, res) {
+    if (this.embeddings && call.path.endsWith('/embeddings')) {
+      await this.embeddings(call, res);
+      return;
+    }
     if (call.method !== 'POST' || !call.path.endsWith('/chat/completions') || call.json?.stream !== true) {
       res.writeHead(404, { 'Content-Type': 'application/json' });
       res.end(errorBody(404, {}));
@@ -274,6 +300,9 @@ class Mock extends EventEmitter {
 
   /* fn(call) -> script object, async function (call, res), or undefined for "not mine". */
   script(fn) { this.scripts.push(fn); }
+
+  /* embeddings = async function (call, res): answers POST .../embeddings; see vectorsOf. */
+  embeddings = null;
 
   /* Requests whose question contains `words`. */
   calls(words) { return this.requests.filter((call) => String(call.question).includes(words)); }

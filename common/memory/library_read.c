@@ -1,0 +1,238 @@
+/*
+ * library_read: see library_read.h. Neighbours: library.c says what is read, fetch.c fetches.
+ */
+#include "common/memory/library_read.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "common/base/clock.h"
+#include "common/base/text.h"
+#include "common/memory/fetch.h"
+#include "common/memory/passages.h"
+
+#define CAP_URL 2048
+
+extern char **environ;
+
+/* ---- files ---- */
+
+const char *library_read_file(const char *path, struct buf *out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hold us */
+    const char *why = NULL;
+    struct stat info;
+    char bytes[65536];
+    ssize_t count = 0;
+
+    if (fd < 0)
+        return strerror(errno);
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
+        why = "not a file";
+    else if (info.st_size > PASSAGES_DOCUMENT)
+        why = "too large";
+    while (why == NULL && (count = read(fd, bytes, sizeof bytes)) > 0)
+        if (!buf_put(out, bytes, (size_t)count))
+            why = "too large";
+    if (count < 0)
+        why = strerror(errno);
+    close(fd);
+    return why;
+}
+
+/* ---- addresses ---- */
+
+struct page {
+    bool over;
+    struct buf *out;
+    char *type;
+    char location[CAP_URL];
+    char why[128];
+};
+
+static bool redirects(int status)
+{
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+static void on_page(void *ctx, const struct fetch_reply *reply)
+{
+    struct page *page = ctx;
+
+    page->over = true;
+    text_copy(page->type, 64, reply->content_type);
+    if (reply->end != RELAY_COMPLETE)
+        snprintf(page->why, sizeof page->why, "%s%s%.80s", relay_end_name(reply->end),
+                 *reply->detail != '\0' ? ": " : "", reply->detail);
+    else if (redirects(reply->status) && *reply->location != '\0')
+        text_copy(page->location, sizeof page->location, reply->location);
+    else if (reply->status != 200)
+        snprintf(page->why, sizeof page->why, "HTTP status %d", reply->status);
+    else if (!buf_put(page->out, reply->body, reply->len))
+        snprintf(page->why, sizeof page->why, "too large");
+}
+
+static void fetch_page(struct relay *relay, uv_loop_t *loop, const char *url, struct page *page)
+{
+    struct fetch_request request = {
+        .method = "GET",
+        .url = url,
+        .headers = "Accept: text/html, text/markdown, text/plain, application/pdf, "
+                   "application/xml;q=0.9\nUser-Agent: Parley\n",
+        .timeout_ms = LIBRARY_FETCH_MS,
+        .most = PASSAGES_DOCUMENT,
+    };
+
+    page->over = false;
+    page->location[0] = page->why[0] = '\0';
+    if (fetch_start(relay, &request, on_page, page) == NULL) {
+        text_copy(page->why, sizeof page->why, "not an address");
+        return;
+    }
+    while (!page->over)
+        uv_run(loop, UV_RUN_ONCE);
+}
+
+/* Where a Location leads to from `url`. False for what is neither whole nor a path. */
+static bool follow(char url[CAP_URL], const char *location)
+{
+    char base[CAP_URL];
+    char *host;
+
+    if (text_starts_with(location, "http://") || text_starts_with(location, "https://"))
+        return text_copy(url, CAP_URL, location);
+    if (*location != '/' || location[1] == '/')
+        return false;
+    text_copy(base, sizeof base, url);
+    host = strstr(base, "://");
+    if (host == NULL)
+        return false;
+    host[3 + strcspn(host + 3, "/?#")] = '\0';
+    return snprintf(url, CAP_URL, "%s%s", base, location) < CAP_URL;
+}
+
+const char *library_read_url(struct relay *relay, uv_loop_t *loop, const char *url, struct buf *out,
+                             char type[64])
+{
+    static char why[128]; /* the command has one thread */
+    struct page page = { .out = out, .type = type };
+    char at[CAP_URL];
+
+    if (!text_copy(at, sizeof at, url))
+        return "too long";
+    for (int i = 0; i <= LIBRARY_REDIRECTS; i++) {
+        fetch_page(relay, loop, at, &page);
+        if (page.location[0] == '\0')
+            break;
+        if (!follow(at, page.location))
+            return "it leads to nowhere";
+    }
+    if (page.location[0] != '\0')
+        return "too many redirections";
+    text_copy(why, sizeof why, page.why);
+    return why[0] != '\0' ? why : NULL;
+}
+
+/* ---- PDF ---- */
+
+/* The bytes as a file without a name, which a child may read by /dev/stdin. -1 and errno. */
+static int memory_file(const struct buf *bytes)
+{
+    int fd = memfd_create("document", MFD_CLOEXEC);
+    size_t at = 0;
+
+    while (fd >= 0 && at < bytes->len) {
+        ssize_t count = write(fd, bytes->data + at, bytes->len - at);
+
+        if (count <= 0) {
+            close(fd);
+            return -1;
+        }
+        at += (size_t)count;
+    }
+    if (fd >= 0)
+        lseek(fd, 0, SEEK_SET);
+    return fd;
+}
+
+static int start_pdftotext(int input, int output, pid_t *child)
+{
+    static char name[] = "pdftotext", encoding[] = "-enc", utf8[] = "UTF-8", from[] = "/dev/stdin",
+                to[] = "-";
+    char *const arguments[] = { name, encoding, utf8, from, to, NULL };
+    posix_spawn_file_actions_t actions;
+    int error = posix_spawn_file_actions_init(&actions);
+
+    if (error != 0)
+        return error;
+    posix_spawn_file_actions_adddup2(&actions, input, 0);
+    posix_spawn_file_actions_adddup2(&actions, output, 1);
+    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+    error = posix_spawnp(child, name, &actions, NULL, arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
+/* Everything from the pipe until its end or the deadline. NULL, or why not. */
+static const char *drain(int fd, struct buf *out)
+{
+    int64_t deadline = clock_mono_ms() + LIBRARY_PDF_MS;
+    char bytes[65536];
+
+    for (;;) {
+        struct pollfd wait = { .fd = fd, .events = POLLIN };
+        int64_t left = deadline - clock_mono_ms();
+        ssize_t count;
+
+        if (left <= 0 || poll(&wait, 1, (int)left) == 0)
+            return "pdftotext took too long";
+        count = read(fd, bytes, sizeof bytes);
+        if (count == 0)
+            return NULL;
+        if (count < 0 && errno != EINTR)
+            return strerror(errno);
+        if (count > 0 && !buf_put(out, bytes, (size_t)count))
+            return "too large";
+    }
+}
+
+const char *library_pdf_text(const struct buf *pdf, struct buf *out)
+{
+    int input = memory_file(pdf), ends[2] = { -1, -1 }, status = 0, error;
+    const char *why;
+    pid_t child;
+
+    if (input < 0 || pipe2(ends, O_CLOEXEC) != 0) {
+        if (input >= 0)
+            close(input);
+        return "out of descriptors";
+    }
+    error = start_pdftotext(input, ends[1], &child);
+    close(input);
+    close(ends[1]);
+    if (error != 0) {
+        close(ends[0]);
+        return "pdftotext is not installed";
+    }
+    why = drain(ends[0], out);
+    close(ends[0]);
+    if (why != NULL)
+        kill(child, SIGKILL);
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (why == NULL && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+        why = WIFEXITED(status) && WEXITSTATUS(status) == 127 ? "pdftotext is not installed"
+                                                              : "pdftotext cannot read it";
+    return why;
+}

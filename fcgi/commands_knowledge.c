@@ -1,0 +1,266 @@
+/*
+ * commands_knowledge: see commands_knowledge.h. What the site knows is a list of documents in the store; the server
+ * sees a change with the next question.
+ */
+#include "fcgi/commands_knowledge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/id.h"
+#include "common/config.h"
+#include "common/memory/ground.h"
+#include "common/memory/library.h"
+#include "common/providers/provider.h"
+#include "fcgi/start.h"
+
+#define EXIT_USAGE   2
+#define SEARCH_SHOWN 5
+#define SHOWN_BYTES  160
+
+static const char usage_text[] =
+    "usage: parley knowledge add FILE|DIRECTORY|URL|sitemap.xml|LIST.urls ... [--url LINK]\n"
+    "       parley knowledge list\n"
+    "       parley knowledge remove SOURCE ...\n"
+    "       parley knowledge refresh\n"
+    "       parley knowledge search WORDS ...\n";
+
+struct session {
+    struct config config;
+    struct store *store;
+    int argc; /* arguments behind the verb */
+    char **argv;
+};
+
+static int failed(const struct fault *fault)
+{
+    fprintf(stderr, "parley: %s\n", fault->text);
+    return 1;
+}
+
+static void report(void *ctx, const char *source, const char *what)
+{
+    (void)ctx;
+    printf("%s: %s\n", source, what);
+}
+
+/* ---- add, refresh ---- */
+
+static int finish(struct session *session, struct library *library)
+{
+    const struct library_counts *counts = library_counts(library);
+    struct providers providers = { 0 };
+    struct fault fault = { 0 };
+    bool embedded = true;
+
+    if (*session->config.embedding_model != '\0') {
+        embedded = providers_load(&session->config, &providers, &fault) == RESULT_OK &&
+                   library_embed(library, &providers);
+        providers_free(&providers);
+        if (!embedded)
+            fputs("parley: the passages got no vectors: EMBEDDING_MODEL could not be asked; they "
+                  "are found "
+                  "by their words.\n",
+                  stderr);
+    }
+    printf("%zu added or changed (%zu passages), %zu unchanged, %zu failed\n", counts->added,
+           counts->passages, counts->unchanged, counts->failed);
+    if (counts->added > 0 && !session->config.knowledge && !session->config.knowledge_fallback)
+        puts("KNOWLEDGE is off: nothing of it is used yet.");
+    return counts->failed > 0 || !embedded ? 1 : 0;
+}
+
+static struct library *open_library(struct session *session)
+{
+    struct library *library;
+
+    if (library_open(&session->config, session->store, report, NULL, &library) != RESULT_OK)
+        fputs("parley: out of memory\n", stderr);
+    return library;
+}
+
+static int add(struct session *session)
+{
+    struct library *library;
+    const char *url = NULL;
+    int names = session->argc, status;
+
+    if (names >= 2 && strcmp(session->argv[names - 2], "--url") == 0) {
+        url = session->argv[names - 1];
+        names -= 2;
+    }
+    if (names < 1) {
+        fputs(usage_text, stderr);
+        return EXIT_USAGE;
+    }
+    if ((library = open_library(session)) == NULL)
+        return 1;
+    for (int i = 0; i < names; i++)
+        library_add(library, session->argv[i], url);
+    status = finish(session, library);
+    library_close(library);
+    return status;
+}
+
+/* The list is copied first: the store is not changed while it is read. */
+struct known {
+    char **sources, **urls;
+    size_t count;
+};
+
+static void note(void *ctx, const struct store_document *document)
+{
+    struct known *known = ctx;
+    char **sources = realloc(known->sources, (known->count + 1) * sizeof *sources);
+
+    if (sources != NULL)
+        known->sources = sources;
+    char **urls = realloc(known->urls, (known->count + 1) * sizeof *urls);
+    if (urls != NULL)
+        known->urls = urls;
+    if (sources == NULL || urls == NULL)
+        return;
+    sources[known->count] = strdup(document->source);
+    urls[known->count] = strdup(document->url);
+    known->count++;
+}
+
+static int refresh(struct session *session)
+{
+    struct known known = { .count = 0 };
+    struct fault fault = { 0 };
+    struct library *library;
+    int status;
+
+    if (store_document_list(session->store, note, &known, &fault) != RESULT_OK)
+        return failed(&fault);
+    if ((library = open_library(session)) == NULL)
+        return 1;
+    for (size_t i = 0; i < known.count; i++) {
+        if (known.sources[i] != NULL && known.urls[i] != NULL)
+            library_refresh(library, known.sources[i], known.urls[i]);
+        free(known.sources[i]);
+        free(known.urls[i]);
+    }
+    free(known.sources);
+    free(known.urls);
+    status = finish(session, library);
+    library_close(library);
+    return status;
+}
+
+/* ---- list, remove, search ---- */
+
+static void show(void *ctx, const struct store_document *document)
+{
+    char stamp[CLOCK_RFC3339_SIZE];
+
+    (void)ctx;
+    printf("%s  %4lld passages  %s  \"%s\"%s%s\n", clock_rfc3339(document->checked_ms, stamp),
+           (long long)document->passages, document->source, document->title,
+           *document->url != '\0' ? "  " : "", document->url);
+}
+
+static int list(struct session *session)
+{
+    struct fault fault = { 0 };
+
+    return store_document_list(session->store, show, NULL, &fault) == RESULT_OK ? 0
+                                                                                : failed(&fault);
+}
+
+static int remove_one(struct session *session, const char *source)
+{
+    struct fault fault = { 0 };
+    char *path = realpath(source, NULL); /* files are known by their whole path */
+    int64_t count = 0;
+    enum result result = store_document_remove(session->store, source, &count, &fault);
+
+    if (result == RESULT_OK && count == 0 && path != NULL)
+        result = store_document_remove(session->store, path, &count, &fault);
+    free(path);
+    if (result != RESULT_OK)
+        return failed(&fault);
+    printf("%s: %lld removed\n", source, (long long)count);
+    return count > 0 ? 0 : 1;
+}
+
+static int remove_all(struct session *session)
+{
+    int status = 0;
+
+    for (int i = 0; i < session->argc; i++)
+        status |= remove_one(session, session->argv[i]);
+    return status;
+}
+
+static void show_passage(const struct store_passage *passage)
+{
+    size_t len = strcspn(passage->body, "\n");
+
+    printf("%3.0f%% of the words  %s%s%s%s%s\n    %.*s\n", passage->share * 100, passage->title,
+           *passage->heading != '\0' ? " | " : "", passage->heading,
+           *passage->url != '\0' ? "  " : "", passage->url,
+           (int)(len < SHOWN_BYTES ? len : SHOWN_BYTES), passage->body);
+}
+
+static int search(struct session *session)
+{
+    struct store_passage_search what = { .limit = SEARCH_SHOWN };
+    struct store_passages passages;
+    struct fault fault = { 0 };
+    struct buf words;
+    enum result result;
+
+    buf_init(&words, 8192);
+    for (int i = 0; i < session->argc; i++)
+        buf_putf(&words, "%s%s", i > 0 ? " " : "", session->argv[i]);
+    what.query = buf_str(&words);
+    result = store_passage_search(session->store, &what, &passages, &fault);
+    if (result == RESULT_OK) {
+        ground_filter(&passages, session->config.knowledge_threshold);
+        for (size_t i = 0; i < passages.count; i++)
+            show_passage(&passages.list[i]);
+        if (passages.count == 0)
+            puts("Nothing fits well enough (KNOWLEDGE_THRESHOLD).");
+        store_passages_free(&passages);
+    }
+    buf_free(&words);
+    return result == RESULT_OK ? 0 : failed(&fault);
+}
+
+static const struct {
+    const char *word;
+    int least; /* arguments */
+    int (*run)(struct session *session);
+} verbs[] = {
+    { "add", 1, add },         { "list", 0, list },     { "remove", 1, remove_all },
+    { "refresh", 0, refresh }, { "search", 1, search },
+};
+
+int command_knowledge(int argc, char **argv)
+{
+    const char *word = argc > 2 ? argv[2] : "";
+    struct session session = { .argc = argc - 3, .argv = argv + 3 };
+    struct fault fault = { 0 };
+    int status;
+
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (strcmp(verbs[i].word, word) != 0 || session.argc < verbs[i].least)
+            continue;
+        if (!start_up(&session.config, argv[0]))
+            return 1;
+        if (!id_init() || store_open(&session.config, &session.store, &fault) != RESULT_OK) {
+            config_free(&session.config);
+            return failed(&fault);
+        }
+        status = verbs[i].run(&session);
+        store_close(session.store);
+        config_free(&session.config);
+        return status;
+    }
+    fputs(usage_text, stderr);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,34 @@
+/*
+ * mock_mem0: a Mem0 service, hosted (style 'platform') or the open source server ('server'), with a mood:
+ *   well    answers        slow    keeps every request waiting        refuse  401
+ * Search gives all facts of the user_id in its filter.
+ */
+import http from 'node:http';
+
+export async function startMem0(style) {
+  const mem0 = { mood: 'well', facts: new Map(), requests: [], waiting: [] };
+  const paths = style === 'platform' ? { add: '/v3/memories/add/', search: '/v3/memories/search/' } : { add: '/memories', search: '/search' };
+  const key = (headers) => style === 'platform' ? headers.authorization === 'Token m0-key' : headers['x-api-key'] === 'm0-key';
+  const server = http.createServer(async (req, res) => {
+    const parts = [];
+    for await (const part of req) parts.push(part);
+    const json = JSON.parse(Buffer.concat(parts).toString());
+    const reply = (status, body) => { res.writeHead(status, { 'Content-Type': 'application/json' }); res.end(JSON.stringify(body)); };
+    mem0.requests.push({ path: req.url, json });
+    if (mem0.mood === 'slow') return mem0.waiting.push(res);
+    if (mem0.mood === 'refuse' || !key(req.headers)) return reply(401, { detail: 'Invalid token.' });
+    if (req.url === paths.add) {
+      const facts = mem0.facts.get(json.user_id) ?? [];
+      facts.push(json.messages[0].content);
+      mem0.facts.set(json.user_id, facts);
+      return reply(200, style === 'platform' ? { event_id: 'e1', status: 'PENDING' } : { results: [{ id: '1', memory: facts.at(-1), event: 'ADD' }] });
+    }
+    if (req.url === paths.search)
+      return reply(200, { results: (mem0.facts.get(json.filters.user_id) ?? []).map((memory, i) => ({ id: `${i}`, memory, score: 0.9 })) });
+    return reply(404, { detail: 'Not Found' });
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  mem0.url = `http://127.0.0.1:${server.address().port}`;
+  mem0.stop = () => new Promise((resolve) => { server.close(resolve); server.closeAllConnections(); });
+  return mem0;
+}
