@@ -75,6 +75,9 @@ const char *store_sqlite_owner_kind(enum owner_kind kind);
 /* And back; OWNER_NONE for what is none. */
 enum owner_kind store_sqlite_owner_kind_parse(const char *name);
 
+/* Facts about a user_id, as far as they are the owner's (store_sqlite_memory.c). */
+void store_sqlite_forget_user(struct db *db, const char *user_id, const struct owner *owner);
+
 /* A line of the audit log, within the transaction of what it is about (store_sqlite_audit.c). */
 struct store_audit;
 void store_sqlite_audit(struct db *db, const struct store_audit *line);

@@ -347,15 +347,30 @@ static enum result delete_one(struct db *db, const struct delete *delete)
     return result;
 }
 
-static enum result delete_facts(struct db *db, void *arg)
+static enum result delete_subject(struct db *db, const struct delete *delete)
 {
     static const char *const steps[] = {
         "DELETE FROM memories_fts WHERE rowid IN (SELECT id FROM memories WHERE scope = :scope"
         " AND " FACT_RULE ")",
         "DELETE FROM memories WHERE scope = :scope AND " FACT_RULE,
     };
-    const struct delete *delete = arg;
     char scope[MEMORY_SCOPE_SIZE];
+
+    store_sqlite_scope(delete->subject, scope);
+    return delete_where(db, delete, steps, scope);
+}
+
+void store_sqlite_forget_user(struct db *db, const char *user_id, const struct owner *owner)
+{
+    struct store_subject subject = { owner, user_id };
+    int64_t count;
+
+    delete_subject(db, &(struct delete){ .subject = &subject, .count = &count });
+}
+
+static enum result delete_facts(struct db *db, void *arg)
+{
+    const struct delete *delete = arg;
     struct db_stmt *row;
     enum result result;
 
@@ -366,8 +381,7 @@ static enum result delete_facts(struct db *db, void *arg)
         return result;
     if (row != NULL)
         db_reset(row);
-    store_sqlite_scope(delete->subject, scope);
-    return delete_where(db, delete, steps, scope);
+    return delete_subject(db, delete);
 }
 
 enum result store_fact_delete(struct store *store, const struct store_subject *subject,

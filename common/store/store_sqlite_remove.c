@@ -74,6 +74,8 @@ static enum result erase_conversation(struct db *db, void *arg)
     conversation = found ? db_int(stmt, 0) : 0;
     mine = found && db_int(stmt, 1) != 0;
     db_reset(stmt);
+    if (job->remove->user_id != NULL && (!found || mine))
+        store_sqlite_forget_user(db, job->remove->user_id, job->asker->owner);
     if (!found && job->remove->user_id != NULL)
         return RESULT_OK;
     if (!found)

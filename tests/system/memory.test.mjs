@@ -108,6 +108,17 @@ describe('facts that were told', () => {
     assert.deepEqual(await parley.sql("SELECT count(*) AS n FROM memories_fts WHERE fact LIKE 'Quixotic%'"), [{ n: 0 }]);
   });
 
+  test('facts about a user_id go with its history', async () => {
+    const ada = new Visitor(parley);
+    await ada.post('/api/memory', { user_id: 'u-6', fact: 'Collects stamps' });
+    await ada.post('/api/memory', { user_id: 'u-7', fact: 'Collects coins' });
+    await ada.post('/api/chat/simple', { user_id: 'u-7', message: 'hello' });
+    for (const user of ['u-6', 'u-7']) {
+      assert.equal((await ada.delete(`/api/chat/history/${user}`)).status, 200);
+      assert.equal((await ada.ask(`/api/memory/${user}`)).json.count, 0, user);
+    }
+  });
+
   test('bad input is refused with the name of its field', async () => {
     const ada = new Visitor(parley);
     const wrong = [[{}, 'fact'], [{ fact: '' }, 'fact'], [{ fact: 7 }, 'fact'], [{ fact: 'x'.repeat(501) }, 'fact'], [{ fact: '  \u0000 ' }, 'fact'], [{ fact: '...' }, 'fact'],

@@ -126,6 +126,19 @@ test('conversations, messages and histories are as described', async () => {
   await ask('DELETE', '/api/chat/history/{user_id}', { args: { user_id: 'kept' } });
 });
 
+test('what is remembered is as described', async () => {
+  const told = await ask('POST', '/api/memory', { json: { user_id: 'described', fact: 'Likes tea' }, status: 201 });
+  await ask('POST', '/api/memory', { json: { user_id: 'described', fact: 'likes tea' } });
+  await ask('POST', '/api/memory', { json: { fact: '' }, status: 400 });
+  await ask('GET', '/api/memory/{user_id}', { args: { user_id: 'described' }, query: '?query=tea&limit=3' });
+  await ask('GET', '/api/memory');
+  const headers = { Cookie: told.headers['set-cookie'][0].split(';')[0] };
+  await ask('DELETE', '/api/memory/fact/{memory_id}', { args: { memory_id: told.json.id }, headers });
+  await ask('DELETE', '/api/memory/fact/{memory_id}', { args: { memory_id: told.json.id }, headers, status: 404 });
+  await ask('DELETE', '/api/memory/{user_id}', { args: { user_id: 'described' } });
+  await ask('DELETE', '/api/memory');
+});
+
 test('what a visitor erases is as described', async () => {
   const { headers } = await parley.post('/api/chat', { message: 'erased mock:' });
   const cookie = headers['set-cookie']?.map((one) => one.split(';')[0]).join('; ');
