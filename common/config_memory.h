@@ -86,4 +86,4 @@
       .fallback = "1500",
       .help = "How long a question waits for its vector or for Mem0, in milliseconds; then it goes "
               "on without." },
-/* clang-format on */
+    /* clang-format on */
