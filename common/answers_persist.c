@@ -162,6 +162,7 @@ static void end_run(uv_work_t *work)
             answer->fault != NULL && answer->status != TURN_COMPLETE ? answer->fault->code : "",
         .cost_nano = is_unspent(answer) ? 0 : provider_cost_nano(answer->provider, &answer->usage),
         .from_cache = answer->cached,
+        .sources = answer->sources_json,
         .cache_key = answer->status == TURN_COMPLETE && answer->finish == FINISH_STOP
                          ? answer->cache_key
                          : NULL,

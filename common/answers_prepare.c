@@ -46,6 +46,37 @@ static char *compose_system(const char *prompt, const char *context_json,
     return buf_take(&out);
 }
 
+/*
+ * What was found goes along only where the question still has its place: the documents stay behind first, then what is
+ * remembered. Sets start->system and start->sources_json; false when out of memory.
+ */
+static bool compose_fitting(struct answer_start *start, const struct config *config,
+                            const struct turn_ground *found, int64_t max_tokens)
+{
+    const struct store_turn_begun *begun = &start->begun;
+    struct turn_ground ground = *found;
+    int64_t question = 0;
+
+    if (begun->history_len > 0)
+        question = window_estimate(begun->history[begun->history_len - 1].content,
+                                   begun->history[begun->history_len - 1].len);
+    for (;;) {
+        start->system = compose_system(config->system_prompt, begun->context_json, &ground);
+        if (start->system == NULL || max_tokens <= 0 ||
+            window_estimate(start->system, strlen(start->system)) + question <= max_tokens)
+            break;
+        if (ground.passages_json != NULL)
+            ground.passages_json = ground.sources_json = NULL;
+        else if (ground.facts_json != NULL)
+            ground.facts_json = NULL;
+        else
+            break;
+        free(start->system);
+    }
+    start->sources_json = ground.sources_json != NULL ? strdup(ground.sources_json) : NULL;
+    return start->system != NULL;
+}
+
 static int64_t estimate_prompt(const struct answer_start *start)
 {
     int64_t tokens = window_estimate(start->system, strlen(start->system));
@@ -105,13 +136,10 @@ enum result answer_start_prepare(struct answer_start *start, const struct config
     start->provider = provider;
     start->model = strdup(model);
     start->user_id = request->user_id != NULL ? strdup(request->user_id) : NULL;
-    start->system =
-        compose_system(config->system_prompt, start->begun.context_json, &request->ground);
-    if (start->model == NULL || start->system == NULL ||
-        (request->user_id != NULL && start->user_id == NULL))
-        return fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
     limits.max_tokens = limits.max_tokens * 100 / window_family_percent(model);
-    start->sources_json = copy_or_null(request->ground.sources_json);
+    if (!compose_fitting(start, config, &request->ground, limits.max_tokens) ||
+        start->model == NULL || (request->user_id != NULL && start->user_id == NULL))
+        return fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
     start->offline = copy_or_null(request->ground.offline);
     limits.system_tokens = window_estimate(start->system, strlen(start->system));
     start->first_message = window_first(start->begun.history, start->begun.history_len, &limits);

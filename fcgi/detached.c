@@ -93,7 +93,6 @@ static void remember(struct app *app, const struct store_adopted *adopted,
         .owner = adopted->owner,
         .user_id = adopted->user_id,
         .text = begun->history[begun->history_len - 1].content,
-        .message_row = begun->message_row,
     };
     memory_ground(app->memory, question, &request->ground);
 }

@@ -22,6 +22,8 @@
 
 #define BUCKET_ALL "all"
 
+#define GROUND_TOKENS 60 /* of the heading over facts, and of that over passages */
+
 /* When running answers hold the rest of a budget, one of them may end at any moment. */
 #define PENDING_RETRY_S 10
 
@@ -34,7 +36,7 @@ struct limits {
     const struct config *config;
     struct shared *shared; /* NULL: the store counts */
     int64_t limit[LIMITS_WINDOWS];
-    int64_t system_tokens; /* estimate of SYSTEM_PROMPT */
+    int64_t system_tokens; /* estimate of SYSTEM_PROMPT, and the most that memory adds to it */
 };
 
 /* A budget in which not even one question has room is a mistake that would otherwise look like success. */
@@ -45,6 +47,18 @@ static void warn_small_budget(const struct limits *limits, const char *option, i
     if (budget > 0 && budget < least)
         log_warn("budget_too_small", LOG_STR("option", option), LOG_INT("tokens", budget),
                  LOG_INT("one_message_reserves", least));
+}
+
+/* Facts and passages are found after the reservation, so it has room for the most of them. */
+static int64_t system_most(const struct config *config)
+{
+    int64_t tokens = window_estimate(config->system_prompt, strlen(config->system_prompt));
+
+    if (config->memory != NULL && strcmp(config->memory, "off") != 0 && config->memory_tokens > 0)
+        tokens += GROUND_TOKENS + config->memory_tokens;
+    if (config->knowledge)
+        tokens += GROUND_TOKENS + config->knowledge_tokens;
+    return tokens;
 }
 
 enum result limits_open(const struct config *config, struct limits **out, struct fault *fault)
@@ -59,7 +73,7 @@ enum result limits_open(const struct config *config, struct limits **out, struct
     limits->limit[0] = config->ratelimit_minute;
     limits->limit[1] = config->ratelimit_hour;
     limits->limit[2] = config->ratelimit_day;
-    limits->system_tokens = window_estimate(config->system_prompt, strlen(config->system_prompt));
+    limits->system_tokens = system_most(config);
     if (config->redis_url != NULL && *config->redis_url != '\0')
         result = shared_open(config, &limits->shared, fault);
     if (result != RESULT_OK) {

@@ -24,7 +24,7 @@ char *ground_facts(const char *const *texts, size_t count, int64_t tokens)
     buf_init(&out, CAP_GROUND);
     buf_putc(&out, '[');
     for (size_t i = 0; i < count; i++) {
-        int64_t cost = window_estimate(texts[i], strlen(texts[i]));
+        int64_t cost = window_estimate(texts[i], strlen(texts[i])) + 1; /* quotes and comma */
 
         if (cost > tokens)
             continue;
@@ -78,6 +78,19 @@ static bool seen(const struct store_passages *passages, size_t at)
             strcmp(passages->list[i].url, passages->list[at].url) == 0)
             return true;
     return false;
+}
+
+/* With title and link, which go along, too. */
+static int64_t cost_of(const struct store_passage *passage)
+{
+    struct buf all;
+    int64_t tokens;
+
+    buf_init(&all, CAP_GROUND);
+    put_passage(&all, passage);
+    tokens = window_estimate(buf_str(&all), all.len);
+    buf_free(&all);
+    return tokens;
 }
 
 static void put_source(struct buf *out, const struct store_passage *passage)
@@ -136,7 +149,7 @@ void ground_passages(const struct store_passages *passages, int64_t tokens, bool
              "it:");
     for (size_t i = 0; i < passages->count; i++) {
         const struct store_passage *passage = &passages->list[i];
-        int64_t cost = window_estimate(passage->body, strlen(passage->body));
+        int64_t cost = cost_of(passage);
 
         if (cost > tokens)
             break;

@@ -160,8 +160,6 @@ static void ground_in_passages(const struct memory *memory, const struct memory_
         free(out->sources_json);
         out->passages_json = out->sources_json = NULL;
     }
-    if (out->sources_json != NULL && question->message_row != 0)
-        store_sources_put(memory->options.store, question->message_row, out->sources_json);
 }
 
 static void ground(const struct memory *memory, const struct memory_question *question,

@@ -42,7 +42,6 @@ struct memory_question {
     struct owner owner;
     const char *user_id; /* NULL = none */
     const char *text;
-    int64_t message_row; /* of the answer, which keeps the sources; 0 = none */
 };
 
 /* Is there something to ask over the network first? Then memory_ask does it, else memory_ground. Any thread. */

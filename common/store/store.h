@@ -181,6 +181,7 @@ struct store_answer_end {
     const char *error_code; /* "" unless failed */
     int64_t cost_nano;      /* billionths of the prices' currency */
     bool from_cache;
+    const char *sources;   /* JSON of the passages that it was given, NULL = none */
     const char *cache_key; /* keep it under this key until cache_until_ms; NULL or "" = do not */
     int64_t cache_until_ms;
     int64_t now_ms;

@@ -183,9 +183,4 @@ enum result store_passages_bare(struct store *store, const char *model, size_t l
 enum result store_passage_vector(struct store *store, int64_t row,
                                  const struct store_vector *vector);
 
-/* ---- sources of an answer ---- */
-
-/* Keep what the readers of an answer are told; JSON. */
-enum result store_sources_put(struct store *store, int64_t message_row, const char *sources_json);
-
 #endif

@@ -78,6 +78,9 @@ enum owner_kind store_sqlite_owner_kind_parse(const char *name);
 /* Facts about a user_id, as far as they are the owner's (store_sqlite_memory.c). */
 void store_sqlite_forget_user(struct db *db, const char *user_id, const struct owner *owner);
 
+/* What the readers of an answer are told of its passages; JSON (store_sqlite_knowledge.c). */
+void store_sqlite_put_sources(struct db *db, int64_t message_row, const char *sources);
+
 /* A line of the audit log, within the transaction of what it is about (store_sqlite_audit.c). */
 struct store_audit;
 void store_sqlite_audit(struct db *db, const struct store_audit *line);

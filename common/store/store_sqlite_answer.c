@@ -121,6 +121,8 @@ static enum result end_answer(struct db *db, void *arg)
         return RESULT_NOT_FOUND;
     store_sqlite_settle(db, end);
     store_sqlite_cache_end(db, end);
+    if (end->sources != NULL && end->text_len > 0)
+        store_sqlite_put_sources(db, end->message_row, end->sources);
     return RESULT_OK;
 }
 

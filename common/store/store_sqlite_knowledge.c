@@ -350,28 +350,13 @@ enum result store_passages_bare(struct store *store, const char *model, size_t l
 
 /* ---- sources ---- */
 
-struct sources {
-    int64_t row;
-    const char *json;
-};
-
-static enum result put_sources(struct db *db, void *arg)
+void store_sqlite_put_sources(struct db *db, int64_t message_row, const char *sources)
 {
-    const struct sources *sources = arg;
     struct db_stmt *stmt =
-        db_prepare(db, "INSERT INTO message_sources (message_id, sources) SELECT id, :sources"
-                       " FROM messages WHERE id = :id ON CONFLICT (message_id) DO UPDATE"
-                       " SET sources = excluded.sources");
+        db_prepare(db, "INSERT INTO message_sources (message_id, sources) VALUES (:id, :sources)"
+                       " ON CONFLICT (message_id) DO UPDATE SET sources = excluded.sources");
 
-    db_bind_int(stmt, ":id", sources->row);
-    db_bind_text(stmt, ":sources", sources->json);
+    db_bind_int(stmt, ":id", message_row);
+    db_bind_text(stmt, ":sources", sources);
     db_run(stmt);
-    return RESULT_OK;
-}
-
-enum result store_sources_put(struct store *store, int64_t message_row, const char *sources_json)
-{
-    struct sources sources = { message_row, sources_json };
-
-    return store_sqlite_write(store, put_sources, &sources, NULL);
 }

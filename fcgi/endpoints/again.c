@@ -119,8 +119,7 @@ static enum result prepare_answer(struct exchange *exchange, const struct choice
     chat->question =
         (struct memory_question){ .owner = exchange->owner,
                                   .text =
-                                      chat->client.question != NULL ? chat->client.question : "",
-                                  .message_row = chat->begun.message_row };
+                                      chat->client.question != NULL ? chat->client.question : "" };
     return chat_prepare(chat, request, fault);
 }
 

@@ -150,9 +150,7 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
     chat->exchange = exchange;
     chat->choice = choice;
     chat->begun = begun;
-    chat->question =
-        (struct memory_question){ .owner = exchange->owner, .message_row = begun.message_row };
-    chat->question.text = request->message;
+    chat->question = (struct memory_question){ .owner = exchange->owner, .text = request->message };
     chat->may_recall = true;
     return chat_prepare(chat, request, fault);
 }
