@@ -304,6 +304,8 @@ struct answer *answers_start(struct answers *answers, struct answer_start *start
     answer->notifying = true; /* it may end right here, but the caller must still get it */
     if (kept->cached.text != NULL)
         give_cached(answer, &kept->cached);
+    else if (kept->quoted)
+        ground_instead(answer);
     else
         failover_begin(answer);
     answer->notifying = false;

@@ -73,6 +73,7 @@ struct answer_start {
     struct store_cached cached;      /* owned: the answer is known already; text NULL = it is not */
     char *sources_json;              /* owned, or NULL: see turn_ground */
     char *offline;                   /* owned, or NULL: the answer when no provider has one */
+    bool quoted;                     /* the budget is spent: `offline` is the answer */
     struct memory_turn *learn;       /* owned, or NULL: whom the turn may be remembered for */
 };
 

@@ -52,6 +52,15 @@ bool ground_quote(struct answer *answer)
     return true;
 }
 
+void ground_instead(struct answer *answer)
+{
+    struct fault fault;
+
+    fault_set(&fault, RESULT_LIMITED, "budget_exhausted", NULL,
+              "The budget of tokens for today is used up.");
+    failover_give_up(answer, &fault);
+}
+
 void ground_learn(const struct answer *answer)
 {
     if (answer->learn != NULL && answer->status == TURN_COMPLETE && !answer->cached &&

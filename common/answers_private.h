@@ -138,6 +138,8 @@ void ground_take(struct answer *answer, struct answer_start *start);
 void ground_free(struct answer *answer);
 /* Say what the site's documents say, because no provider answers. False: nothing fits, or something was said. */
 bool ground_quote(struct answer *answer);
+/* The answer of a turn that no provider may be asked for: begins and ends here. */
+void ground_instead(struct answer *answer);
 /* It is over: see what is worth remembering. */
 void ground_learn(const struct answer *answer);
 

@@ -14,6 +14,7 @@
 
 #include "common/answers.h"
 #include "common/base/clock.h"
+#include "common/base/id.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/memory/memory.h"
@@ -93,6 +94,7 @@ static void remember(struct app *app, const struct store_adopted *adopted,
         .owner = adopted->owner,
         .user_id = adopted->user_id,
         .text = begun->history[begun->history_len - 1].content,
+        .anonymous = id_of_session(begun->conversation_id),
     };
     memory_ground(app->memory, question, &request->ground);
 }

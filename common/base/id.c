@@ -46,6 +46,11 @@ void id_make_session(char out[CAP_ID])
     snprintf(out + len, CAP_ID - len, "_%" PRId64, clock_wall_ms());
 }
 
+bool id_of_session(const char *id)
+{
+    return strncmp(id, "session_", 8) == 0;
+}
+
 bool id_plausible(const char *id)
 {
     size_t len = strnlen(id, CAP_ID);

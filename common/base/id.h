@@ -21,6 +21,7 @@ void id_make(char out[CAP_ID], const char *prefix);
 
 /* 003's form: "session_<22 characters>_<milliseconds since 1970>". */
 void id_make_session(char out[CAP_ID]);
+bool id_of_session(const char *id);
 
 /*
  * True for 1 to CAP_ID - 1 characters of [A-Za-z0-9_-]: what an id from a stranger may look like.

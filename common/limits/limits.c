@@ -36,7 +36,7 @@ struct limits {
     const struct config *config;
     struct shared *shared; /* NULL: the store counts */
     int64_t limit[LIMITS_WINDOWS];
-    int64_t system_tokens; /* estimate of SYSTEM_PROMPT, and the most that memory adds to it */
+    int64_t system_tokens; /* estimate of SYSTEM_PROMPT */
 };
 
 /* A budget in which not even one question has room is a mistake that would otherwise look like success. */
@@ -47,18 +47,6 @@ static void warn_small_budget(const struct limits *limits, const char *option, i
     if (budget > 0 && budget < least)
         log_warn("budget_too_small", LOG_STR("option", option), LOG_INT("tokens", budget),
                  LOG_INT("one_message_reserves", least));
-}
-
-/* Facts and passages are found after the reservation, so it has room for the most of them. */
-static int64_t system_most(const struct config *config)
-{
-    int64_t tokens = window_estimate(config->system_prompt, strlen(config->system_prompt));
-
-    if (config->memory != NULL && strcmp(config->memory, "off") != 0 && config->memory_tokens > 0)
-        tokens += GROUND_TOKENS + config->memory_tokens;
-    if (config->knowledge)
-        tokens += GROUND_TOKENS + config->knowledge_tokens;
-    return tokens;
 }
 
 enum result limits_open(const struct config *config, struct limits **out, struct fault *fault)
@@ -73,7 +61,7 @@ enum result limits_open(const struct config *config, struct limits **out, struct
     limits->limit[0] = config->ratelimit_minute;
     limits->limit[1] = config->ratelimit_hour;
     limits->limit[2] = config->ratelimit_day;
-    limits->system_tokens = system_most(config);
+    limits->system_tokens = window_estimate(config->system_prompt, strlen(config->system_prompt));
     if (config->redis_url != NULL && *config->redis_url != '\0')
         result = shared_open(config, &limits->shared, fault);
     if (result != RESULT_OK) {
@@ -280,6 +268,19 @@ static enum result charge_shared(struct limits *limits, struct limits_plan *plan
     return RESULT_OVERLOADED;
 }
 
+/* Facts and passages are found after the reservation, so it has room for the most of them. */
+static void plan_ground(const struct config *config, struct store_spending *spending)
+{
+    bool facts = config->memory != NULL && config->memory_tokens > 0;
+
+    if (facts && strcmp(config->memory, "local") == 0)
+        spending->facts_tokens = GROUND_TOKENS + config->memory_tokens;
+    else if (facts && strcmp(config->memory, "mem0") == 0)
+        spending->window.system_tokens += GROUND_TOKENS + config->memory_tokens;
+    if (config->knowledge)
+        spending->passages_tokens = GROUND_TOKENS + config->knowledge_tokens;
+}
+
 static void plan_spending(const struct limits *limits, struct limits_plan *plan,
                           const struct limits_cost *cost)
 {
@@ -293,6 +294,7 @@ static void plan_spending(const struct limits *limits, struct limits_plan *plan,
                     .max_tokens = limits->config->context_tokens,
                     .system_tokens = limits->system_tokens },
     };
+    plan_ground(limits->config, &plan->spending);
     plan->in_store.spending = &plan->spending;
 }
 

@@ -73,9 +73,7 @@ static struct memory_turn *copy_turn(const struct owner *owner, const char *user
 struct memory_turn *memory_turn_new(const struct memory *memory,
                                     const struct memory_question *question)
 {
-    struct store_subject subject = { &question->owner, question->user_id };
-
-    if (memory == NULL || !store_subject_known(&subject) ||
+    if (memory == NULL || !memory_knows(question) ||
         !(extracts(memory) || memory_is(memory, "mem0")))
         return NULL;
     return copy_turn(&question->owner, question->user_id, question->text);

@@ -93,11 +93,16 @@ struct hints {
     char *mem0_facts;           /* owned, or NULL */
 };
 
-static bool wants_facts(const struct memory *memory, const struct memory_question *question)
+bool memory_knows(const struct memory_question *question)
 {
     struct store_subject subject = { &question->owner, question->user_id };
 
-    return memory->options.config->memory_tokens > 0 && store_subject_known(&subject);
+    return !question->anonymous && store_subject_known(&subject);
+}
+
+static bool wants_facts(const struct memory *memory, const struct memory_question *question)
+{
+    return memory->options.config->memory_tokens > 0 && memory_knows(question);
 }
 
 static bool wants_passages(const struct memory *memory)

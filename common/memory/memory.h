@@ -42,6 +42,7 @@ struct memory_question {
     struct owner owner;
     const char *user_id; /* NULL = none */
     const char *text;
+    bool anonymous; /* in a session, where nobody is remembered: whoever has its id may ask */
 };
 
 /* Is there something to ask over the network first? Then memory_ask does it, else memory_ground. Any thread. */

@@ -40,6 +40,9 @@ void memory_task_remove(struct memory_task *task);
 
 bool memory_is(const struct memory *memory, const char *kind);
 
+/* Is there anybody to remember? */
+bool memory_knows(const struct memory_question *question);
+
 /* A reply came, or none: log trouble once. True when it is a good one. */
 bool memory_peer_replied(struct memory_peer *peer, const struct fetch_reply *reply);
 

@@ -46,6 +46,7 @@ struct store_message {
     const char *continues; /* id of the answer that this one goes on from, NULL if none */
     bool again;            /* another answer to a question that had one */
     int rating;            /* 1, -1, 0 = none */
+    const char *sources;   /* JSON of the passages that the answer was given, NULL = none */
     int64_t created_ms, updated_ms;
 };
 

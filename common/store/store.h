@@ -69,7 +69,9 @@ struct store_spending {
     size_t count;
     struct window_limits window; /* what of the history goes to the model, and the system prompt */
     int64_t answer_tokens;
-    int64_t reserved; /* out: tokens */
+    int64_t facts_tokens;    /* the most that goes along of what is remembered, if anything is */
+    int64_t passages_tokens; /* the same of the site's documents */
+    int64_t reserved;        /* out: tokens */
 };
 
 /* All that one answer is charged to: counted and reserved together, or not at all. */

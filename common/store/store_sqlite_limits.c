@@ -87,11 +87,44 @@ enum result store_sqlite_charge(struct db *db, const struct store_limits *limits
 
 /* ---- tokens ---- */
 
-static int64_t estimate(const struct store_spending *spending, const struct store_turn_begun *begun)
+static bool is_there(struct db *db, const char *sql, int64_t message_row)
+{
+    struct db_stmt *stmt = db_prepare(db, sql);
+    bool found;
+
+    db_bind_int(stmt, ":message", message_row);
+    found = db_step(stmt) && db_int(stmt, 0) != 0;
+    db_reset(stmt);
+    return found;
+}
+
+/* The most that memory and the site's documents will add to this turn. */
+static int64_t ground_tokens(struct db *db, const struct store_spending *spending,
+                             int64_t message_row)
+{
+    static const char facts[] =
+        "SELECT EXISTS (SELECT 1 FROM memories AS m WHERE m.user_id = c.user_id"
+        " AND m.user_id <> '') OR (c.user_id IS NULL AND EXISTS (SELECT 1 FROM memories AS m"
+        " WHERE m.owner_kind = c.owner_kind AND m.owner_id = c.owner_id AND m.user_id = ''))"
+        " FROM messages AS q JOIN conversations AS c ON c.id = q.conversation_id"
+        " WHERE q.id = :message";
+    static const char passages[] = "SELECT EXISTS (SELECT 1 FROM passages) AND :message > 0";
+    int64_t tokens = 0;
+
+    if (spending->facts_tokens > 0 && is_there(db, facts, message_row))
+        tokens += spending->facts_tokens;
+    if (spending->passages_tokens > 0 && is_there(db, passages, message_row))
+        tokens += spending->passages_tokens;
+    return tokens;
+}
+
+static int64_t estimate(struct db *db, const struct store_spending *spending,
+                        const struct store_turn_begun *begun)
 {
     struct window_limits window = spending->window;
     int64_t tokens;
 
+    window.system_tokens += ground_tokens(db, spending, begun->message_row);
     if (begun->context_json != NULL)
         window.system_tokens +=
             CONTEXT_TOKENS + window_estimate(begun->context_json, strlen(begun->context_json));
@@ -152,7 +185,7 @@ enum result store_sqlite_reserve(struct db *db, const struct store_limits *limit
 
     if (spending == NULL || spending->count == 0)
         return RESULT_OK;
-    spending->reserved = estimate(spending, begun);
+    spending->reserved = estimate(db, spending, begun);
     for (size_t i = 0; i < spending->count; i++) {
         struct store_budget *budget = &spending->budgets[i];
 

@@ -142,6 +142,7 @@ enum message_column {
     COLUMN_AGAIN,
     COLUMN_RATING,
     COLUMN_CONTINUES,
+    COLUMN_SOURCES,
     COLUMN_CONTENT
 };
 
@@ -150,8 +151,9 @@ static const char messages_sql[] =
     " THEN 'interrupted' ELSE m.status END, m.provider, m.model, m.finish, m.error_code,"
     " m.prompt_tokens, m.completion_tokens, m.total_tokens, m.cached_tokens, m.reasoning_tokens,"
     " m.tokens_estimated, m.created_ms, m.updated_ms, m.again, f.rating,"
-    " (SELECT p.public_id FROM messages AS p WHERE p.id = m.continues), m.content"
+    " (SELECT p.public_id FROM messages AS p WHERE p.id = m.continues), s.sources, m.content"
     " FROM messages AS m LEFT JOIN feedback AS f ON f.message_id = m.id"
+    " LEFT JOIN message_sources AS s ON s.message_id = m.id"
     " WHERE m.conversation_id = :conversation ORDER BY m.id";
 
 static void read_message(struct db_stmt *stmt, struct store_message *out)
@@ -176,6 +178,7 @@ static void read_message(struct db_stmt *stmt, struct store_message *out)
         .again = !db_is_null(stmt, COLUMN_AGAIN),
         .rating = (int)db_int(stmt, COLUMN_RATING),
         .continues = db_text(stmt, COLUMN_CONTINUES, NULL),
+        .sources = db_text(stmt, COLUMN_SOURCES, NULL),
     };
     out->content = or_empty(db_text(stmt, COLUMN_CONTENT, &out->content_len));
 }

@@ -119,7 +119,8 @@ static enum result prepare_answer(struct exchange *exchange, const struct choice
     chat->question =
         (struct memory_question){ .owner = exchange->owner,
                                   .text =
-                                      chat->client.question != NULL ? chat->client.question : "" };
+                                      chat->client.question != NULL ? chat->client.question : "",
+                                  .anonymous = chat->client.dialect == &dialect_session };
     return chat_prepare(chat, request, fault);
 }
 

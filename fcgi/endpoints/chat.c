@@ -79,13 +79,15 @@ static enum result finish_start(struct chat *chat, const struct turn_request *re
     enum result result = answer_start_prepare(&chat->start, app->config, chat->choice.provider,
                                               request, chat->choice.model, &chat->begun, fault);
 
-    if (result == RESULT_OK && chat->may_recall && app->config->response_cache_s > 0) {
+    chat->start.quoted = chat->quoted;
+    if (result == RESULT_OK && chat->may_recall && !chat->quoted && app->config->response_cache_s > 0) {
         bool hit = answer_start_recall(&chat->start, app->config, app->store);
 
         response_header(&chat->exchange->response, "X-Cache", hit ? "hit" : "miss");
     }
     text_copy(chat->start.request_id, sizeof chat->start.request_id, chat->exchange->request.id);
-    chat->start.learn = memory_turn_new(app->memory, &chat->question);
+    if (!chat->quoted)
+        chat->start.learn = memory_turn_new(app->memory, &chat->question);
     return result;
 }
 
@@ -94,6 +96,8 @@ enum result chat_prepare(struct chat *chat, struct turn_request *request, struct
     const struct app *app = chat->exchange->app;
 
     chat->question.user_id = request->user_id;
+    if (chat->quoted)
+        return finish_start(chat, request, fault);
     chat->asks = memory_asks(app->memory, &chat->question);
     if (chat->asks) { /* the strings that the question points to stay where they are */
         chat->request = *request;
@@ -102,6 +106,32 @@ enum result chat_prepare(struct chat *chat, struct turn_request *request, struct
     }
     memory_ground(app->memory, &chat->question, &request->ground);
     return finish_start(chat, request, fault);
+}
+
+/*
+ * The budget is spent, but the site's documents may have the answer: then the turn begins without a budget, because no
+ * model will be asked. RESULT_OK, or `fault` stays as it is.
+ */
+static enum result begin_quoted(const struct app *app, struct store_turn *turn,
+                                struct turn_request *request, struct chat *chat,
+                                struct store_turn_begun *begun, struct fault *fault)
+{
+    struct memory_question question = { .text = request->message, .anonymous = true };
+    struct store_limits limits = chat->limits.in_store;
+    struct fault why;
+    enum result result;
+
+    if (!app->config->knowledge_fallback || strcmp(fault->code, "budget_exhausted") != 0)
+        return RESULT_LIMITED;
+    memory_ground(app->memory, &question, &request->ground);
+    if (request->ground.offline == NULL)
+        return RESULT_LIMITED;
+    limits.spending = NULL;
+    turn->limits = &limits;
+    result = store_turn_begin(app->store, turn, begun, &why);
+    turn->limits = NULL;
+    chat->quoted = result == RESULT_OK;
+    return result == RESULT_OK ? RESULT_OK : RESULT_LIMITED;
 }
 
 static enum result begin_turn(struct exchange *exchange, const struct dialect *dialect,
@@ -136,6 +166,8 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
         return result;
     turn.limits = &chat->limits.in_store;
     result = store_turn_begin(exchange->app->store, &turn, &begun, fault);
+    if (result == RESULT_LIMITED)
+        result = begin_quoted(exchange->app, &turn, request, chat, &begun, fault);
     limits_settle(exchange->app->store, &chat->limits, turn.now_ms, result, fault);
     if (result != RESULT_OK)
         return result;
@@ -150,7 +182,9 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
     chat->exchange = exchange;
     chat->choice = choice;
     chat->begun = begun;
-    chat->question = (struct memory_question){ .owner = exchange->owner, .text = request->message };
+    chat->question = (struct memory_question){ .owner = exchange->owner,
+                                               .text = request->message,
+                                               .anonymous = dialect == &dialect_session };
     chat->may_recall = true;
     return chat_prepare(chat, request, fault);
 }
@@ -208,7 +242,7 @@ static void chat_with_answer(struct exchange *exchange)
     struct answer *answer = NULL;
     struct fault fault;
 
-    if (chat->poll && (chat->exists || (!chat->asks && answer_elsewhere(exchange, chat)))) {
+    if (chat->poll && (chat->exists || (!chat->asks && !chat->quoted && answer_elsewhere(exchange, chat)))) {
         reply_accepted(exchange, chat);
         chat_free(chat);
         return;

@@ -32,6 +32,7 @@ struct chat {
     /* What the start is prepared of; it waits for the loop when others are asked about the question first. */
     bool asks;
     bool may_recall; /* the answer may come from the cache */
+    bool quoted;     /* the budget is spent: passages are the answer */
     struct exchange *exchange;
     struct turn_request request;
     struct store_turn_begun begun;

@@ -145,6 +145,8 @@ static void put_answer(struct buf *out, const struct store_message *message)
         json_put_member_bool(out, "regenerated", true);
     if (message->rating != 0)
         json_put_member_int(out, "rating", message->rating);
+    if (message->sources != NULL)
+        json_put_member_raw(out, "sources", message->sources);
     put_usage(out, &message->usage);
 }
 

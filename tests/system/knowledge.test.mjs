@@ -232,6 +232,42 @@ test('KNOWLEDGE_FALLBACK=on: when no provider answers, passages are quoted with 
   await parley.waitLog('answered_from_knowledge');
 });
 
+test('KNOWLEDGE_FALLBACK=on: when the budget is spent, fitting passages are quoted, and nothing else is given', async (t) => {
+  const mock = await startMock();
+  t.after(() => mock.stop());
+  const parley = await startParley({ mock, env: { KNOWLEDGE: 'on', KNOWLEDGE_FALLBACK: 'on', TOKENS_PER_DAY: 1 } });
+  t.after(() => parley.stop());
+  fs.writeFileSync(path.join(parley.dir, 'tent.md'), TENT);
+  await knowledge(parley.db, ['add', path.join(parley.dir, 'tent.md'), '--url', 'https://site.example/tent']);
+  const reply = await parley.post('/api/chat', { message: 'how do I clean the tent' });
+  assert.equal(reply.status, 200, reply.text);
+  assert.deepEqual([reply.json.provider, reply.json.finish_reason], ['knowledge', 'fallback']);
+  assert.match(reply.json.response, /> Wash the tent with cold water/);
+  const stream = await parley.stream('/api/chat/stream', { message: 'clean the tent', conversation_id: reply.json.conversation_id });
+  await stream.ended;
+  assert.deepEqual(stream.last.sources, [{ title: 'Tent guide', url: 'https://site.example/tent' }]);
+  const polled = await parley.post('/api/chat', { message: 'clean the tent', deliver: 'poll' });
+  assert.ok(await eventually(async () => (await parley.get(`/api/messages/${polled.json.message_id}`)).json.finish_reason === 'fallback'));
+  const other = await parley.post('/api/chat', { message: 'What will the weather be like in Paris tomorrow?' });
+  assert.deepEqual([other.status, other.json.code], [429, 'budget_exhausted']);
+  assert.equal(mock.calls('tent').length + mock.calls('weather').length, 0);
+  assert.deepEqual(await parley.sql('SELECT coalesce(sum(tokens), 0) AS n FROM token_days'), [{ n: 0 }]);
+});
+
+test('what was found never pushes the question out of the context window', async (t) => {
+  const mock = await startMock();
+  t.after(() => mock.stop());
+  const parley = await startParley({ mock, env: { KNOWLEDGE: 'on', CONTEXT_TOKENS: 200 } });
+  t.after(() => parley.stop());
+  fs.writeFileSync(path.join(parley.dir, 'tent.md'), TENT);
+  await knowledge(parley.db, ['add', path.join(parley.dir, 'tent.md')]);
+  const small = await parley.post('/api/chat', { message: 'clean the tent' });
+  assert.equal(small.json.sources?.length, 1, small.text);
+  const long = await parley.post('/api/chat', { message: `clean the tent ${'please '.repeat(120)}` });
+  assert.equal(long.json.sources, undefined);
+  assert.doesNotMatch(await systemOf(mock, 'please please'), /Passages/);
+});
+
 test('with EMBEDDING_MODEL passages get vectors, and are found by them', async (t) => {
   const mock = await startMock();
   t.after(() => mock.stop());
