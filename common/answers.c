@@ -423,24 +423,6 @@ static void retried(struct answer *answer, bool stored, int64_t now)
     answer_release(answer);
 }
 
-static void count_turn(const struct answer *answer)
-{
-    const char *provider = answer->provider->name;
-
-    METRICS_COUNT(METRICS_TURNS, 1, { "provider", provider }, { "model", answer->model },
-                  { "status", turn_status_name(answer->status) });
-    METRICS_COUNT(METRICS_TOKENS, (uint64_t)answer->usage.prompt_tokens, { "provider", provider },
-                  { "model", answer->model }, { "kind", "prompt" });
-    METRICS_COUNT(METRICS_TOKENS, (uint64_t)answer->usage.completion_tokens,
-                  { "provider", provider }, { "model", answer->model }, { "kind", "completion" });
-    if (answer->status == TURN_FAILED && answer->fault != NULL)
-        METRICS_COUNT(METRICS_PROVIDER_FAILS, 1, { "provider", provider },
-                      { "code", answer->fault->code });
-    if (answer->first_delta_ms != 0)
-        metrics_time(METRICS_FIRST_DELTA, (answer->first_delta_ms - answer->started_ms) * 1000);
-    metrics_time(METRICS_REPLY, (clock_mono_ms() - answer->started_ms) * 1000);
-}
-
 void answer_committed(struct answer *answer, bool stored)
 {
     int64_t now = clock_mono_ms();
@@ -453,7 +435,7 @@ void answer_committed(struct answer *answer, bool stored)
         end_unsaved(answer, now);
     answer->phase = ANSWER_ENDED;
     answer->answers->running--;
-    count_turn(answer);
+    account_count(answer);
     account_log(answer, stored);
     ground_learn(answer);
     answer_notify(answer);

@@ -96,6 +96,13 @@ enum result answer_start_prepare(struct answer_start *start, const struct config
                                  struct store_turn_begun *begun, struct fault *fault);
 void answer_start_free(struct answer_start *start);
 
+/*
+ * Any thread. The history of `begun` ends with an answer to go on from: add what is said to the model in the
+ * visitor's place so that it does. It is not kept. answer_go_on_estimate: its tokens.
+ */
+enum result answer_go_on(struct store_turn_begun *begun, struct fault *fault);
+int64_t answer_go_on_estimate(void);
+
 /* Start it; takes over what `start` owns. NULL when out of memory: the row's lease then runs out. */
 struct answer *answers_start(struct answers *answers, struct answer_start *start);
 

@@ -1,9 +1,11 @@
 /*
- * answers_account: what an answer came to, when it has ended: its tokens, and its line in the log. Loop thread.
+ * answers_account: what an answer came to, when it has ended: its tokens, its cost, its share of the metrics, and its
+ * line in the log. Loop thread, but for account_cost and account_unspent.
  */
 #include "common/answers_private.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/metrics.h"
 #include "common/chat/window.h"
 
 /* The provider's own figures, else our estimate, marked as such. */
@@ -18,6 +20,42 @@ void account_usage(struct answer *answer)
                                window_family_percent(answer->model) / 100;
     usage->total_tokens = usage->prompt_tokens + usage->completion_tokens;
     usage->known = usage->estimated = true;
+}
+
+bool account_unspent(const struct answer *answer)
+{
+    if (answer->cached || answer->finish == FINISH_FALLBACK)
+        return true;
+    return answer->fault != NULL && answer->text.len == 0 &&
+           (!answer->usage.known || answer->usage.estimated) && answer->status == TURN_FAILED &&
+           answer->fault->result != RESULT_UPSTREAM_SLOW;
+}
+
+int64_t account_cost(const struct answer *answer)
+{
+    return account_unspent(answer) ? 0 : provider_cost_nano(answer->provider, &answer->usage);
+}
+
+void account_count(const struct answer *answer)
+{
+    const char *provider = answer->provider->name;
+    int64_t cost = account_cost(answer);
+
+    METRICS_COUNT(METRICS_TURNS, 1, { "provider", provider }, { "model", answer->model },
+                  { "status", turn_status_name(answer->status) });
+    METRICS_COUNT(METRICS_TOKENS, (uint64_t)answer->usage.prompt_tokens, { "provider", provider },
+                  { "model", answer->model }, { "kind", "prompt" });
+    METRICS_COUNT(METRICS_TOKENS, (uint64_t)answer->usage.completion_tokens,
+                  { "provider", provider }, { "model", answer->model }, { "kind", "completion" });
+    if (cost > 0)
+        METRICS_COUNT(METRICS_COST, (uint64_t)cost, { "provider", provider },
+                      { "model", answer->model });
+    if (answer->status == TURN_FAILED && answer->fault != NULL)
+        METRICS_COUNT(METRICS_PROVIDER_FAILS, 1, { "provider", provider },
+                      { "code", answer->fault->code });
+    if (answer->first_delta_ms != 0)
+        metrics_time(METRICS_FIRST_DELTA, (answer->first_delta_ms - answer->started_ms) * 1000);
+    metrics_time(METRICS_REPLY, (clock_mono_ms() - answer->started_ms) * 1000);
 }
 
 void account_log(const struct answer *answer, bool stored)
@@ -41,6 +79,8 @@ void account_log(const struct answer *answer, bool stored)
             LOG_INT("total_ms", now - answer->started_ms),
             LOG_BOOL("stored", stored),
             LOG_INT("attempts", answer->attempts),
+            LOG_INT("failed_attempts", answer->failed_attempts),
+            LOG_INT("cost_nano", account_cost(answer)),
             LOG_BOOL("cached", answer->cached),
             LOG_STR("code", answer->fault != NULL ? answer->fault->code : answer->failed_code),
             LOG_STR("detail", answer->log_detail != NULL ? answer->log_detail : ""),

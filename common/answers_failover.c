@@ -15,6 +15,7 @@
 #include "common/base/clock.h"
 #include "common/base/id.h"
 #include "common/base/log.h"
+#include "common/base/metrics.h"
 #include "common/base/text.h"
 #include "common/breaker.h"
 
@@ -153,6 +154,7 @@ static void begin_attempt(struct answer *answer)
         return;
     }
     answer->attempts++;
+    METRICS_COUNT(METRICS_ATTEMPTS, 1, { "provider", answer->provider->name });
     failover->asked |= UINT32_C(1) << failover->at;
     if (failover->at != 0)
         answer->cache_key[0] = '\0'; /* it was made for the chosen provider */
@@ -207,6 +209,9 @@ static void report(struct answer *answer, const struct attempt_failure *failure)
     const char *code = failure->failure.fault.code;
     bool opened = false;
 
+    answer->failed_attempts++;
+    METRICS_COUNT(METRICS_ATTEMPT_FAILS, 1, { "provider", answer->provider->name },
+                  { "code", code });
     text_copy(answer->failed_code, sizeof answer->failed_code, code);
     if (failure->ill)
         opened = breaker_failure(breakers, slot_of(answer), code);

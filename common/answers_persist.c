@@ -131,17 +131,6 @@ struct end_job {
     enum result result;
 };
 
-/* What came from the cache or from FALLBACK_MESSAGE cost nothing; nor did an answer that failed before its
- * first word, with no figures from the provider, unless that was only too slow to be waited for. */
-static bool is_unspent(const struct answer *answer)
-{
-    if (answer->cached || answer->finish == FINISH_FALLBACK)
-        return true;
-    return answer->fault != NULL && answer->text.len == 0 &&
-           (!answer->usage.known || answer->usage.estimated) && answer->status == TURN_FAILED &&
-           answer->fault->result != RESULT_UPSTREAM_SLOW;
-}
-
 static void end_run(uv_work_t *work)
 {
     struct end_job *job = work->data;
@@ -157,10 +146,10 @@ static void end_run(uv_work_t *work)
         .model = answer->model,
         .finish = answer->finish,
         .usage = &answer->usage,
-        .unspent = is_unspent(answer),
+        .unspent = account_unspent(answer),
         .error_code =
             answer->fault != NULL && answer->status != TURN_COMPLETE ? answer->fault->code : "",
-        .cost_nano = is_unspent(answer) ? 0 : provider_cost_nano(answer->provider, &answer->usage),
+        .cost_nano = account_cost(answer),
         .from_cache = answer->cached,
         .sources = answer->sources_json,
         .cache_key = answer->status == TURN_COMPLETE && answer->finish == FINISH_STOP

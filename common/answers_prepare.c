@@ -149,6 +149,39 @@ enum result answer_start_prepare(struct answer_start *start, const struct config
     return encode(start, fault);
 }
 
+/* ---- an answer that goes on ---- */
+
+static const char go_on[] =
+    "Your last answer was cut off. Go on from exactly where it ends, without repeating "
+    "anything of it and without any introduction.";
+
+enum result answer_go_on(struct store_turn_begun *begun, struct fault *fault)
+{
+    size_t len = begun->history_len;
+    struct chat_message *moved = realloc(begun->history, (len + 1) * sizeof *moved);
+    struct chat_images *images = NULL;
+
+    if (moved != NULL)
+        begun->history = moved;
+    if (begun->images != NULL &&
+        (images = realloc(begun->images, (len + 1) * sizeof *images)) != NULL) {
+        images[len] = (struct chat_images){ 0 };
+        begun->images = images;
+    }
+    if (moved != NULL && (begun->images == NULL || images != NULL)) {
+        moved[len] = (struct chat_message){ CHAT_USER, strdup(go_on), sizeof go_on - 1 };
+        begun->history_len += moved[len].content != NULL;
+    }
+    return begun->history_len > len
+               ? RESULT_OK
+               : fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
+}
+
+int64_t answer_go_on_estimate(void)
+{
+    return window_estimate(go_on, sizeof go_on - 1);
+}
+
 void answer_start_free(struct answer_start *start)
 {
     free(start->model);

@@ -58,7 +58,7 @@ struct answer {
     struct fault *provider_fault; /* the provider's decoder gave up */
     char *log_detail;             /* what the provider or curl said, for the log */
     char failed_code[40];         /* why the last attempt failed, also when a later one did not */
-    unsigned attempts;
+    unsigned attempts, failed_attempts;
     bool cached;                   /* given from the cache, nobody was asked */
     char cache_key[CAP_CACHE_KEY]; /* to be kept under it when it ends well; "" = not */
 
@@ -124,6 +124,14 @@ void answer_release(struct answer *answer);
 /* ---- answers_account.c ---- */
 /* Fill in tokens that the provider did not tell. */
 void account_usage(struct answer *answer);
+/* What came from the cache or from FALLBACK_MESSAGE cost nothing; nor did an answer that failed before its first
+ * word, with no figures from the provider, unless that was only too slow to be waited for. Any thread, on an answer
+ * that has ended; so is account_cost. */
+bool account_unspent(const struct answer *answer);
+/* Billionths of the currency of the prices. */
+int64_t account_cost(const struct answer *answer);
+/* Add an answer that has ended to the metrics. */
+void account_count(const struct answer *answer);
 void account_log(const struct answer *answer, bool stored);
 
 /* ---- answers_prepare.c ---- */

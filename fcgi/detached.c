@@ -82,21 +82,33 @@ bool detached_spawn(const char *message_id)
 
 /* ---- the process that makes the answer ---- */
 
-/* What the store has for the question; this process does without what others would add. */
-static void remember(struct app *app, const struct store_adopted *adopted,
-                     struct memory_question *question, struct turn_request *request)
+/* The place in the history of the question that is answered; behind it stands at most an answer to go on from. */
+static size_t question_of(const struct store_turn_begun *begun)
+{
+    size_t at = begun->history_len;
+
+    while (at > 0 && begun->history[at - 1].role != CHAT_USER)
+        at--;
+    return at > 0 ? at - 1 : begun->history_len;
+}
+
+/* What the store has for the question; this process does without what others would add. Returns its place. */
+static size_t remember(struct app *app, const struct store_adopted *adopted,
+                       struct memory_question *question, struct turn_request *request)
 {
     const struct store_turn_begun *begun = &adopted->begun;
+    size_t at = question_of(begun);
 
-    if (begun->history_len == 0)
-        return;
+    if (at == begun->history_len)
+        return at;
     *question = (struct memory_question){
         .owner = adopted->owner,
         .user_id = adopted->user_id,
-        .text = begun->history[begun->history_len - 1].content,
+        .text = begun->history[at].content,
         .anonymous = id_of_session(begun->conversation_id),
     };
     memory_ground(app->memory, question, &request->ground);
+    return at;
 }
 
 static enum result take_over(struct app *app, const char *message_id, struct answer_start *start,
@@ -113,6 +125,7 @@ static enum result take_over(struct app *app, const char *message_id, struct ans
     struct store_adopted adopted;
     const struct provider *provider;
     enum result result;
+    size_t asked;
 
     adoption.lease_until_ms = adoption.now_ms + LEASE_MS;
     result = store_turn_adopt(app->store, &adoption, &adopted, fault);
@@ -120,16 +133,20 @@ static enum result take_over(struct app *app, const char *message_id, struct ans
         return result;
     provider = providers_find(&app->providers, adopted.provider);
     request.user_id = adopted.user_id;
-    remember(app, &adopted, &question, &request);
-    if (provider == NULL)
+    asked = remember(app, &adopted, &question, &request);
+    if (adopted.continues)
+        result = answer_go_on(&adopted.begun, fault);
+    if (result == RESULT_OK && provider == NULL)
         result = fault_set(fault, RESULT_INVALID, "unknown_provider", NULL,
                            "The provider of this answer is no longer configured.");
-    else
+    else if (result == RESULT_OK)
         result = answer_start_prepare(start, app->config, provider, &request, adopted.model,
                                       &adopted.begun, fault);
+    if (result == RESULT_OK)
+        answer_start_recall(start, app->config, app->store);
     start->unattended = true;
     if (result == RESULT_OK && question.text != NULL) {
-        question.text = start->begun.history[start->begun.history_len - 1].content;
+        question.text = start->begun.history[asked].content;
         start->learn = memory_turn_new(app->memory, &question);
     }
     turn_ground_free(&request.ground);

@@ -25,13 +25,18 @@ static const int64_t bounds_us[METRICS_BUCKETS - 1] = { 500,     1000,     2500,
 static const struct {
     const char *name; /* without prefix and _total */
     const char *help;
+    uint64_t unit; /* what is counted is shown divided by this; 0 = as it is */
 } counters[METRICS_COUNTERS] = {
     [METRICS_REQUESTS] = { "requests", "Requests by route, method and status." },
     [METRICS_ERRORS] = { "errors", "Error replies by code." },
     [METRICS_TURNS] = { "turns", "Answers by provider, model and how they ended." },
     [METRICS_TOKENS] = { "tokens", "Tokens by provider, model and kind." },
     [METRICS_PROVIDER_FAILS] = { "provider_failures", "Failed answers by provider and code." },
-    [METRICS_COST] = { "cost_micros", "Cost of answers in millionths of the price list's unit." },
+    [METRICS_ATTEMPTS] = { "provider_attempts", "Times that a provider was asked." },
+    [METRICS_ATTEMPT_FAILS] = { "attempt_failures",
+                                "Attempts that failed, by provider and code, made good or not." },
+    [METRICS_COST] = { "cost", "Cost of answers in millionths of the currency of the prices.",
+                       1000 },
 };
 
 static const struct {
@@ -210,6 +215,11 @@ const char *metrics_time_name(enum metrics_time which)
     return times[which].name;
 }
 
+static uint64_t shown(const struct metrics_series *series, enum metrics_counter which)
+{
+    return get(&series->value) / (counters[which].unit > 0 ? counters[which].unit : 1);
+}
+
 static void put_counter(const struct metrics *metrics, enum metrics_counter which, struct buf *out)
 {
     const char *name = counters[which].name;
@@ -221,7 +231,7 @@ static void put_counter(const struct metrics *metrics, enum metrics_counter whic
 
         if (is_of(series, which))
             buf_putf(out, "parley_%s_total{%s} %" PRIu64 "\n", name, series->labels,
-                     get(&series->value));
+                     shown(series, which));
     }
 }
 
@@ -290,7 +300,8 @@ void metrics_put_json(const struct metrics *metrics, struct buf *out)
                 continue;
             buf_puts(out, first ? "{" : ",{");
             put_labels_json(metrics->series[i].labels, out);
-            buf_putf(out, ",\"value\":%" PRIu64 "}", get(&metrics->series[i].value));
+            buf_putf(out, ",\"value\":%" PRIu64 "}",
+                     shown(&metrics->series[i], (enum metrics_counter)c));
             first = false;
         }
         buf_putc(out, ']');

@@ -18,8 +18,10 @@ enum metrics_counter {
     METRICS_ERRORS,         /* code */
     METRICS_TURNS,          /* provider, model, status */
     METRICS_TOKENS,         /* provider, model, kind */
-    METRICS_PROVIDER_FAILS, /* provider, code */
-    METRICS_COST,           /* provider, model; in millionths */
+    METRICS_PROVIDER_FAILS, /* provider, code; of answers that failed in the end */
+    METRICS_ATTEMPTS,       /* provider */
+    METRICS_ATTEMPT_FAILS,  /* provider, code; also those that another attempt made good */
+    METRICS_COST,           /* provider, model; counted in billionths, shown in millionths */
     METRICS_COUNTERS
 };
 

@@ -141,6 +141,7 @@ struct store_adopted {
     struct store_turn_begun begun; /* freed by the caller */
     char *user_id;                 /* owned, or NULL */
     struct owner owner;            /* of the conversation */
+    bool continues;                /* the history ends with an answer to go on from */
     char provider[CAP_PROVIDER_NAME];
     char model[CAP_MODEL_NAME];
 };

@@ -60,25 +60,28 @@ static enum result adopt_answer(struct db *db, void *arg)
 
     if (result != RESULT_OK)
         return result;
-    stmt = db_prepare(
-        db,
-        "SELECT m.id, m.reply_to, c.id, c.public_id, c.user_id, c.user_context,"
-        " m.provider, m.model, c.owner_kind, c.owner_id FROM messages AS m JOIN conversations AS c"
-        " ON c.id = m.conversation_id WHERE m.public_id = :public");
+    stmt = db_prepare(db, "SELECT m.id, m.reply_to, c.id, c.public_id, c.user_id, c.user_context,"
+                          " m.provider, m.model, m.continues, m.again IS NULL AND NOT EXISTS"
+                          " (SELECT 1 FROM messages AS q WHERE q.conversation_id = c.id"
+                          " AND q.id < m.reply_to), c.owner_kind, c.owner_id"
+                          " FROM messages AS m JOIN conversations AS c"
+                          " ON c.id = m.conversation_id WHERE m.public_id = :public");
     db_bind_text(stmt, ":public", adoption->message_id);
     if (!db_step(stmt))
         return RESULT_STORE_DOWN;
     text_copy(out->begun.message_id, CAP_ID, adoption->message_id);
     out->begun.message_row = db_int(stmt, 0);
-    past.question = db_int(stmt, 1);
+    out->continues = !db_is_null(stmt, 8);
+    past.question = db_int(stmt, out->continues ? 8 : 1);
     past.conversation = db_int(stmt, 2);
     copy_column(stmt, 3, out->begun.conversation_id, CAP_ID);
     out->user_id = copy_or_null(stmt, 4);
     out->begun.context_json = copy_or_null(stmt, 5);
     copy_column(stmt, 6, out->provider, sizeof out->provider);
     copy_column(stmt, 7, out->model, sizeof out->model);
-    out->owner.kind = store_sqlite_owner_kind_parse(db_text(stmt, 8, NULL));
-    copy_column(stmt, 9, out->owner.id, sizeof out->owner.id);
+    out->owner.kind = store_sqlite_owner_kind_parse(db_text(stmt, 10, NULL));
+    copy_column(stmt, 11, out->owner.id, sizeof out->owner.id);
+    out->begun.first = db_int(stmt, 9) != 0;
     db_reset(stmt);
     return store_sqlite_history(db, &past, &out->begun, adopt->fault);
 }

@@ -13,7 +13,6 @@
 #include "common/base/id.h"
 #include "common/base/json.h"
 #include "common/base/text.h"
-#include "common/chat/window.h"
 #include "common/dialects/dialect.h"
 #include "common/store/conversations.h"
 #include "fcgi/app.h"
@@ -24,11 +23,6 @@
 #include "fcgi/http/exchange.h"
 
 #define CAP_CLIENT_ID 128
-
-/* Said to the model in the visitor's place, and not kept. */
-static const char go_on[] =
-    "Your last answer was cut off. Go on from exactly where it ends, without repeating "
-    "anything of it and without any introduction.";
 
 typedef enum result begin_again(struct store *store, const struct store_again *again,
                                 struct store_again_begun *out, struct fault *fault);
@@ -51,9 +45,9 @@ static enum result read_string(struct json_object *body, const char *key, size_t
                : fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
 }
 
-/* provider, model, client_message_id, stream; an empty body is fine. */
+/* provider, model, client_message_id, stream, deliver; an empty body is fine. */
 static enum result read_body(struct exchange *exchange, struct json_object **body,
-                             struct turn_request *out, struct fault *fault)
+                             struct turn_request *out, bool *poll, struct fault *fault)
 {
     const struct buf *bytes = &exchange->request.body;
     enum result result = RESULT_OK;
@@ -69,34 +63,12 @@ static enum result read_body(struct exchange *exchange, struct json_object **bod
     if (json_get_bool(*body, "stream", &stream) == JSON_WRONG_TYPE)
         return fault_set(fault, RESULT_INVALID, "invalid_field", "stream",
                          "The field stream must be true or false.");
-    if ((result = read_string(*body, "provider", CAP_PROVIDER_NAME - 1, &out->provider, fault)) !=
+    if ((result = chat_read_deliver(*body, poll, fault)) != RESULT_OK ||
+        (result = read_string(*body, "provider", CAP_PROVIDER_NAME - 1, &out->provider, fault)) !=
             RESULT_OK ||
         (result = read_string(*body, "model", CAP_MODEL_NAME - 1, &out->model, fault)) != RESULT_OK)
         return result;
     return read_string(*body, "client_message_id", CAP_CLIENT_ID, &out->client_message_id, fault);
-}
-
-/* The visitor's part of a history that ends with the answer to go on from. */
-static enum result ask_to_go_on(struct store_turn_begun *turn, struct fault *fault)
-{
-    size_t len = turn->history_len;
-    struct chat_message *moved = realloc(turn->history, (len + 1) * sizeof *moved);
-    struct chat_images *images = NULL;
-
-    if (moved != NULL)
-        turn->history = moved;
-    if (turn->images != NULL &&
-        (images = realloc(turn->images, (len + 1) * sizeof *images)) != NULL) {
-        images[len] = (struct chat_images){ 0 };
-        turn->images = images;
-    }
-    if (moved != NULL && (turn->images == NULL || images != NULL)) {
-        moved[len] = (struct chat_message){ CHAT_USER, strdup(go_on), sizeof go_on - 1 };
-        turn->history_len += moved[len].content != NULL;
-    }
-    return turn->history_len > len
-               ? RESULT_OK
-               : fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
 }
 
 /* The row is there: make what the loop needs of it. */
@@ -105,6 +77,7 @@ static enum result prepare_answer(struct exchange *exchange, const struct choice
                                   struct chat *chat, struct fault *fault)
 {
     text_copy(chat->message_id, sizeof chat->message_id, begun->turn.message_id);
+    text_copy(chat->conversation_id, sizeof chat->conversation_id, begun->turn.conversation_id);
     if (begun->turn.duplicate) {
         chat->exists = true;
         return store_answer_get(exchange->app->store, chat->message_id, 0, clock_wall_ms(),
@@ -150,7 +123,7 @@ static enum result begin(struct exchange *exchange, begin_again *verb, bool cont
     again.model = choice.model;
     again.lease_until_ms = again.now_ms + CHAT_LEASE_MS;
     cost.answer_tokens =
-        choice.provider->max_tokens + (continues ? window_estimate(go_on, sizeof go_on - 1) : 0);
+        choice.provider->max_tokens + (continues ? answer_go_on_estimate() : 0);
     result = limits_admit(exchange->app->limits, &chat->limits, &cost, again.now_ms, fault);
     if (result != RESULT_OK)
         return result;
@@ -167,7 +140,7 @@ static enum result begin(struct exchange *exchange, begin_again *verb, bool cont
     chat->client.question = begun.question;
     begun.question = NULL;
     if (continues && !begun.turn.duplicate)
-        result = ask_to_go_on(&begun.turn, fault);
+        result = answer_go_on(&begun.turn, fault);
     if (result == RESULT_OK)
         result = prepare_answer(exchange, &choice, request, &begun, chat, fault);
     store_again_begun_free(&begun);
@@ -187,7 +160,7 @@ static void answer_again(struct exchange *exchange, begin_again *verb, bool cont
                            "The server is out of memory.");
     } else {
         rate_limit_plan(exchange, &chat->limits);
-        result = read_body(exchange, &body, &request, &fault);
+        result = read_body(exchange, &body, &request, &chat->poll, &fault);
         if (result == RESULT_OK)
             result = begin(exchange, verb, continues, body, &request, chat, &fault);
         rate_limit_headers(exchange, &chat->limits);

@@ -38,8 +38,8 @@ bool chat_wants_stream(const struct exchange *exchange, struct json_object *body
            dialect_accept_sse(request_header(&exchange->request, "Accept"));
 }
 
-/* "deliver":"poll" is for web servers that buffer everything: no contract of the sources has it. */
-static enum result read_deliver(struct json_object *body, bool *poll, struct fault *fault)
+/* No contract of the sources has it. */
+enum result chat_read_deliver(struct json_object *body, bool *poll, struct fault *fault)
 {
     const char *deliver = NULL;
     enum json_found found = json_get_string(body, "deliver", &deliver, NULL);
@@ -232,8 +232,8 @@ static struct answer *find_or_start(struct answers *answers, struct chat *chat)
  * of its own makes it. */
 static bool answer_elsewhere(const struct exchange *exchange, const struct chat *chat)
 {
-    return exchange->app->answer_detached != NULL && !chat->exists &&
-           exchange->app->answer_detached(chat->message_id);
+    return exchange->app->answer_detached != NULL && !chat->exists && !chat->quoted &&
+           chat->start.cached.text == NULL && exchange->app->answer_detached(chat->message_id);
 }
 
 static void chat_with_answer(struct exchange *exchange)
@@ -274,7 +274,7 @@ enum result chat_begin(struct exchange *exchange, struct json_object *body,
     enum result result = dialect->parse(body, &limits, &request, fault);
 
     if (result == RESULT_OK)
-        result = read_deliver(body, &chat->poll, fault);
+        result = chat_read_deliver(body, &chat->poll, fault);
     if (result == RESULT_OK)
         result = read_reasoning(exchange, body, &chat->client.reasoning, fault);
     if (result == RESULT_OK) {

@@ -50,6 +50,9 @@ void chat_on_loop(struct exchange *exchange);
 bool chat_wants_stream(const struct exchange *exchange, struct json_object *body,
                        const struct dialect *dialect);
 
+/* The body's "deliver":"poll", for web servers that buffer everything. RESULT_INVALID for any other. */
+enum result chat_read_deliver(struct json_object *body, bool *poll, struct fault *fault);
+
 /* Read `body` by `dialect` and begin its turn: fills `chat`, also with the question. */
 enum result chat_begin(struct exchange *exchange, struct json_object *body,
                        const struct dialect *dialect, struct chat *chat, struct fault *fault);

@@ -10,7 +10,6 @@
 #include <execinfo.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -55,13 +54,13 @@ static void on_fatal(int number)
     raise(number);
 }
 
+/* Static, because only the kernel would know of an allocated one until the process ends. */
 static void use_own_stack(void)
 {
-    stack_t stack = { .ss_size = STACK_SIZE };
+    static char memory[STACK_SIZE];
+    stack_t stack = { .ss_sp = memory, .ss_size = sizeof memory };
 
-    stack.ss_sp = malloc(STACK_SIZE); /* until the process ends */
-    if (stack.ss_sp != NULL && sigaltstack(&stack, NULL) != 0)
-        free(stack.ss_sp);
+    sigaltstack(&stack, NULL);
 }
 
 void dump_on_fatal_signals(void)
