@@ -15,6 +15,7 @@
 #include "fcgi/care.h"
 #include "fcgi/commands_admin.h"
 #include "fcgi/commands_knowledge.h"
+#include "fcgi/commands_usage.h"
 #include "fcgi/doctor.h"
 #include "fcgi/http/router.h"
 #include "fcgi/process/master.h"
@@ -180,6 +181,9 @@ static const struct command commands[] = {
       "API keys for the backends of your sites; a new one is shown once", command_keys },
     { "audit", "[--limit N]", "who tried keys, erased or exported what, and when; the newest last",
       command_audit },
+    { "usage", "[--days N] [--json]",
+      "what the answers of the last 30 (or N) days have cost, by day, provider and model",
+      command_usage },
     { "purge", "[--older-than DAYS | --visitor ID | --user ID] [--dry-run]",
       "erase conversations; without a choice those older than RETENTION_DAYS", command_purge },
     { "doctor", "[URL]", "looks at this machine, the providers and the site; says what to mend",

@@ -34,7 +34,7 @@ static int failed(const struct fault *fault)
     return 1;
 }
 
-static bool open_store(const char *program, struct config *config, struct store **store)
+bool commands_open_store(const char *program, struct config *config, struct store **store)
 {
     struct fault fault = { 0 };
 
@@ -47,13 +47,13 @@ static bool open_store(const char *program, struct config *config, struct store 
     return false;
 }
 
-static void close_store(struct config *config, struct store *store)
+void commands_close_store(struct config *config, struct store *store)
 {
     store_close(store);
     config_free(config);
 }
 
-static bool parse_number(const char *text, long most, int64_t *out)
+bool commands_number(const char *text, long most, int64_t *out)
 {
     char *end;
     long number;
@@ -136,10 +136,10 @@ int command_keys(int argc, char **argv)
     for (size_t i = 0; i < sizeof key_verbs / sizeof key_verbs[0]; i++) {
         if (strcmp(key_verbs[i].word, word) != 0 || argc != 3 + key_verbs[i].arguments)
             continue;
-        if (!open_store(argv[0], &config, &store))
+        if (!commands_open_store(argv[0], &config, &store))
             return 1;
         status = key_verbs[i].run(store, argc > 3 ? argv[3] : NULL);
-        close_store(&config, store);
+        commands_close_store(&config, store);
         return status;
     }
     return usage(keys_usage);
@@ -173,13 +173,13 @@ int command_audit(int argc, char **argv)
     int status;
 
     if (argc != 2 && (argc != 4 || strcmp(argv[2], "--limit") != 0 ||
-                      !parse_number(argv[3], AUDIT_MOST, &limit)))
+                      !commands_number(argv[3], AUDIT_MOST, &limit)))
         return usage("audit [--limit N]");
-    if (!open_store(argv[0], &config, &store))
+    if (!commands_open_store(argv[0], &config, &store))
         return 1;
     status =
         store_audit_list(store, limit, show_line, NULL, &fault) == RESULT_OK ? 0 : failed(&fault);
-    close_store(&config, store);
+    commands_close_store(&config, store);
     return status;
 }
 
@@ -211,7 +211,7 @@ static bool parse_purge(int argc, char **argv, struct purge *out)
             out->dry_run = true;
         } else if (strcmp(argv[i], "--older-than") == 0) {
             days = value_of(argc, argv, &i);
-            if (days == NULL || !parse_number(days, DAYS_MOST, &out->days))
+            if (days == NULL || !commands_number(days, DAYS_MOST, &out->days))
                 return false;
         } else if (strcmp(argv[i], "--visitor") == 0) {
             if ((out->visitor = value_of(argc, argv, &i)) == NULL)
@@ -294,9 +294,9 @@ int command_purge(int argc, char **argv)
 
     if (!parse_purge(argc, argv, &purge))
         return usage(purge_usage);
-    if (!open_store(argv[0], &config, &store))
+    if (!commands_open_store(argv[0], &config, &store))
         return 1;
     status = run_purge(store, &config, &purge);
-    close_store(&config, store);
+    commands_close_store(&config, store);
     return status;
 }

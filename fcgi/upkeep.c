@@ -14,6 +14,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/store/store_files.h"
 #include "common/store/store_owners.h"
 #include "fcgi/app.h"
 
@@ -85,6 +86,7 @@ static void run_all(const struct run *run)
                              run->now_ms - config->session_ttl_s * 1000, NULL);
     store_sweep(run->app->store, run->now_ms - (retention_ms > 0 ? retention_ms : COOKIE_MS),
                 config->audit_days > 0 ? run->now_ms - config->audit_days * DAY_MS : INT64_MIN);
+    store_files_sweep(run->app->store, run->now_ms);
     log_info("upkeep_done", LOG_INT("conversations", erased), LOG_INT("empty_sessions", sessions),
              LOG_INT("ms", clock_wall_ms() - run->now_ms));
 }

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/buf.h"
 
@@ -68,6 +69,9 @@ bool text_copy(char *target, size_t size, const char *source);
 bool text_percent_decode(char *text, bool plus_is_space);
 /* Append percent-encoded: everything but RFC 3986 unreserved characters. */
 bool text_percent_encode(struct buf *out, const char *text, size_t len);
+
+/* Append billionths, not below 0, as a decimal number with nine digits behind the point: 0.000124000. */
+bool text_nano(struct buf *out, int64_t nano);
 
 /* Append base64url without padding (RFC 4648 5). */
 bool text_base64url(struct buf *out, const void *bytes, size_t len);

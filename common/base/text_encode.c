@@ -3,7 +3,10 @@
  */
 #include "common/base/text.h"
 
+#include <inttypes.h>
 #include <string.h>
+
+#define NANO INT64_C(1000000000)
 
 static int hex_digit(char c)
 {
@@ -105,4 +108,9 @@ bool text_html(struct buf *out, const char *text, size_t len)
         start = i + 1;
     }
     return buf_put(out, text + start, len - start);
+}
+
+bool text_nano(struct buf *out, int64_t nano)
+{
+    return buf_putf(out, "%" PRId64 ".%09" PRId64, nano / NANO, nano % NANO);
 }

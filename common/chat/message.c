@@ -25,6 +25,7 @@ void chat_images_free(struct chat_image *images, size_t count)
     for (size_t i = 0; i < count; i++) {
         free((char *)images[i].mime);
         free((char *)images[i].base64);
+        free((char *)images[i].file_id);
     }
     free(images);
 }

@@ -21,6 +21,7 @@ struct chat_image {
     const char *mime; /* "image/png" */
     const char *base64;
     size_t base64_len;
+    const char *file_id; /* of one that the store has under this name already; NULL = it is new */
 };
 
 /* The pictures of one message, in the order in which they were sent. */

@@ -1,13 +1,14 @@
 /*
- * attachments: the pictures of a message, as data URLs. What goes on to a model is what it says: strict
- * base64, a type that is allowed, and bytes that begin as that type does. Input is what strangers send.
- * Pure; request threads.
+ * attachments: the pictures of a message, as data URLs, or by the name of one that was put before. What goes on to
+ * a model is what it says: strict base64, a type that is allowed, and bytes that begin as that type does. Input
+ * is what strangers send. Pure; request threads.
  */
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "common/base/id.h"
 #include "common/base/json.h"
 #include "common/dialects/parse.h"
 
@@ -30,6 +31,11 @@ static const struct type {
 static enum result refuse(struct fault *fault, const char *code, const char *why)
 {
     return fault_set(fault, RESULT_INVALID, code, "attachments", "%s", why);
+}
+
+static enum result out_of_memory(struct fault *fault)
+{
+    return fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
 }
 
 /* ---- base64 ---- */
@@ -120,27 +126,41 @@ static enum result read_url(const char *url, size_t url_len, const struct dialec
     out->mime = strdup(type->mime);
     out->base64 = strndup(base64, len);
     out->base64_len = len;
-    return out->mime != NULL && out->base64 != NULL
-               ? RESULT_OK
-               : fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
+    return out->mime != NULL && out->base64 != NULL ? RESULT_OK : out_of_memory(fault);
 }
 
-static enum result read_attachment(struct json_object *entry, const struct dialect_limits *limits,
-                                   struct turn_request *out, struct fault *fault)
+/* The name only; the store has the picture, if it has. */
+static enum result read_file_id(const char *id, size_t len, struct chat_image *out,
+                                struct fault *fault)
 {
-    const char *type, *url = NULL;
-    size_t len;
+    if (strlen(id) != len || !id_plausible(id))
+        return refuse(fault, "invalid_field", "A file_id must be what POST /api/files gave.");
+    out->file_id = strdup(id);
+    return out->file_id != NULL ? RESULT_OK : out_of_memory(fault);
+}
+
+enum result dialect_attachment(struct json_object *entry, const struct dialect_limits *limits,
+                             struct chat_image *out, struct fault *fault)
+{
+    const char *type, *url = NULL, *id = NULL;
+    size_t len, id_len;
+    enum json_found found, found_id;
 
     if (!json_object_is_type(entry, json_type_object) ||
         (type = json_string_or_null(entry, "type")) == NULL || strcmp(type, "image") != 0)
         return refuse(fault, "invalid_field",
-                      "The field attachments must be a list of {type: \"image\", data_url}.");
-    if (json_get_string(entry, "data_url", &url, &len) != JSON_FOUND)
-        return refuse(fault, "invalid_field",
-                      "An attachment needs its picture in the field data_url; files by file_id are "
-                      "not kept here.");
-    out->image_count++; /* what a failure leaves half made is freed with the request */
-    return read_url(url, len, limits, &out->images[out->image_count - 1], fault);
+                      "An attachment must be {type: \"image\"} with a data_url or a file_id.");
+    if (limits->max_image_bytes == 0)
+        return refuse(fault, "images_unsupported", "Pictures are not taken here.");
+    found = json_get_string(entry, "data_url", &url, &len);
+    found_id = json_get_string(entry, "file_id", &id, &id_len);
+    if (found == JSON_FOUND && found_id == JSON_ABSENT)
+        return read_url(url, len, limits, out, fault);
+    if (found == JSON_ABSENT && found_id == JSON_FOUND)
+        return read_file_id(id, id_len, out, fault);
+    return refuse(fault, "invalid_field",
+                  "An attachment needs either its picture in the field data_url or, in the field "
+                  "file_id, the name of one that was put before.");
 }
 
 enum result parse_attachments(struct json_object *body, const struct dialect_limits *limits,
@@ -161,14 +181,13 @@ enum result parse_attachments(struct json_object *body, const struct dialect_lim
     count = json_object_array_length(list);
     if (count == 0)
         return RESULT_OK;
-    if (limits->max_image_bytes == 0)
-        return refuse(fault, "images_unsupported", "Pictures are not taken here.");
     if (count > MAX_PICTURES)
         return fault_set(fault, RESULT_INVALID, "invalid_field", "attachments",
                          "A message may have at most %d pictures.", MAX_PICTURES);
     if ((out->images = calloc(count, sizeof *out->images)) == NULL)
-        return fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
+        return out_of_memory(fault);
+    out->image_count = count; /* what a failure leaves half made is freed with the request */
     for (size_t i = 0; i < count && result == RESULT_OK; i++)
-        result = read_attachment(json_object_array_get_idx(list, i), limits, out, fault);
+        result = dialect_attachment(json_object_array_get_idx(list, i), limits, &out->images[i], fault);
     return result;
 }

@@ -69,6 +69,11 @@ enum result dialect_choose(struct json_object *body, const struct dialect **out,
 void dialect_frame_reasoning(const struct turn_reply *reply, const char *text, size_t len,
                              size_t offset, struct buf *out);
 
+/* One attachment, {type:"image", data_url | file_id}, checked; strings of `out` are owned by the caller, also on failure.
+ * RESULT_INVALID or RESULT_TOO_LARGE, field attachments. */
+enum result dialect_attachment(struct json_object *entry, const struct dialect_limits *limits,
+                               struct chat_image *out, struct fault *fault);
+
 /* By stored name, NULL when unknown. */
 const struct dialect *dialect_find(const char *name);
 

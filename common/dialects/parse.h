@@ -28,7 +28,8 @@ enum result parse_context(struct json_object *body, struct turn_request *out, st
 enum result parse_history(struct json_object *body, const struct dialect_limits *limits,
                           struct turn_request *out, struct fault *fault);
 
-/* attachments: [{type:"image", data_url}], pictures whose bytes are what they say (attachments.c). */
+/* attachments: [{type:"image", data_url | file_id}], pictures whose bytes are what they say, or names of ones that
+ * were put before, whose mime and base64 stay NULL (attachments.c). */
 enum result parse_attachments(struct json_object *body, const struct dialect_limits *limits,
                               struct turn_request *out, struct fault *fault);
 

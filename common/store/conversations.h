@@ -23,6 +23,13 @@ struct store_asker {
 
 /* ---- reading. Strings are borrowed during the call; a visit that says false ends the reading ---- */
 
+/* All answers of a conversation together; zero where nothing was counted or the asker is not its owner. */
+struct store_conversation_usage {
+    int64_t answers;
+    int64_t prompt_tokens, completion_tokens;
+    int64_t cost_nano; /* billionths of the currency of the prices */
+};
+
 struct store_conversation {
     int64_t row;
     const char *id;
@@ -30,6 +37,7 @@ struct store_conversation {
     const char *user_id; /* or NULL */
     const char *title;   /* "" when there is none */
     int64_t created_ms, updated_ms;
+    struct store_conversation_usage usage; /* not filled in lists */
 };
 
 struct store_message {
@@ -43,6 +51,7 @@ struct store_message {
     const char *finish;
     const char *error_code;
     struct stream_usage usage;
+    const char *attachments; /* its pictures as JSON: [{"type":"image","file_id":...,"mime":...}] */
     const char *continues; /* id of the answer that this one goes on from, NULL if none */
     bool again;            /* another answer to a question that had one */
     int rating;            /* 1, -1, 0 = none */

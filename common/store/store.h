@@ -99,10 +99,12 @@ struct store_turn {
     int64_t lease_until_ms;
     int64_t session_ttl_ms;            /* sessions idle for longer are unknown; 0 = never */
     const struct store_limits *limits; /* NULL: none */
+    bool newcomer; /* the owner was made for this very request: no cookie was shown */
 };
 
 struct store_turn_begun {
     bool duplicate; /* client_message_id was known: message_id is the existing answer's */
+    char visitor[CAP_ID]; /* of a newcomer's duplicate: who the newcomer is; "" otherwise */
     char conversation_id[CAP_ID];
     char message_id[CAP_ID];      /* of the assistant message */
     int64_t message_row;          /* its row, for checkpoints */
@@ -118,6 +120,16 @@ struct store_turn_begun {
  * ONE transaction: owner check, conversation found or made, user message stored, assistant row made with
  * status streaming and a lease; before them limits charged and tokens reserved, which a duplicate is not.
  * Nothing may go upstream before this returned RESULT_OK.
+ *
+ * A repeated first send whose client lost the conversation's id finds it by its client_message_id: a known owner
+ * always. Somebody without an identity, and a newcomer (the reply that carried his cookie got lost), only within
+ * ten minutes and with an id of 16 characters or more. A newcomer must besides repeat the very text, and the
+ * visitor whom he claims to be must have been made by that send, without a cookie, and have asked nothing since;
+ * he then is that visitor (out->visitor), who gets the same cookie again. So for ten minutes, or until the next
+ * question, the id is what the cookie would have been, as secret as the client's randomness makes it. Whoever guesses
+ * id and text gets the one conversation, and the name under which nothing else was said yet; nothing can be
+ * got of a visitor who once asked with his cookie.
+ *
  * RESULT_NOT_FOUND: unknown_conversation, unknown_session ("Session not found"), unknown_user.
  * RESULT_LIMITED: rate_limited (the charges whose `used` is at their limit) or budget_exhausted (the budgets
  * without room for spending->reserved); nothing is counted.

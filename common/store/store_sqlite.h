@@ -92,8 +92,10 @@ void store_sqlite_cache_end(struct db *db, const struct store_answer_end *end);
 
 /* Pictures (store_sqlite_pictures.c): those of a question; of a history that has been read; of a question that
  * is all there is. The latter two say false when out of memory. */
-void store_sqlite_pictures_insert(struct db *db, int64_t message,
-                                  const struct turn_request *request);
+void store_sqlite_pictures_insert(struct db *db, int64_t message, const struct store_turn *turn);
+/* Keep a picture; its name goes to `id` (store_sqlite_files.c). */
+void store_sqlite_file_insert(struct db *db, const struct owner *owner,
+                              const struct chat_image *image, int64_t now_ms, char id[CAP_ID]);
 bool store_sqlite_pictures_read(struct db *db, const struct store_sqlite_past *past,
                                 struct store_turn_begun *out);
 bool store_sqlite_pictures_copy(const struct turn_request *request, struct store_turn_begun *out);

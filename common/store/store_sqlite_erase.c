@@ -44,6 +44,7 @@ static const struct {
 /* What else an owner has, besides conversations. The audit log forgets the name and keeps the deed. */
 static const char *const owner_rows[] = {
     "DELETE FROM visitors WHERE :kind = 'visitor' AND id = :owner",
+    "DELETE FROM files WHERE owner_kind = :kind AND owner_id = :owner",
     "DELETE FROM rate_windows WHERE bucket = :kind || ':' || :owner",
     "DELETE FROM token_days WHERE bucket = :kind || ':' || :owner",
     "DELETE FROM memories_fts WHERE rowid IN"

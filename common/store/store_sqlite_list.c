@@ -32,6 +32,12 @@ static const char *or_empty(const char *text)
 #define CONVERSATION_COLUMNS                                                                       \
     "c.id, c.public_id, c.contract, c.user_id, c.title, c.created_ms, c.updated_ms"
 
+/* What it has cost, for whom it belongs to. */
+#define USAGE_COLUMNS "u.answers, u.prompt_tokens, u.completion_tokens, u.cost_nano"
+#define USAGE_JOIN                                                                                 \
+    " LEFT JOIN usage_by_conversation AS u ON u.conversation_id = c.id"                            \
+    " AND (:any OR (c.owner_kind = :kind AND c.owner_id = :owner))"
+
 static void read_conversation(struct db_stmt *stmt, struct store_conversation *out)
 {
     *out = (struct store_conversation){
@@ -42,6 +48,16 @@ static void read_conversation(struct db_stmt *stmt, struct store_conversation *o
         .title = or_empty(db_text(stmt, 4, NULL)),
         .created_ms = db_int(stmt, 5),
         .updated_ms = db_int(stmt, 6),
+    };
+}
+
+static void read_usage(struct db_stmt *stmt, struct store_conversation *out)
+{
+    out->usage = (struct store_conversation_usage){
+        .answers = db_int(stmt, 7),
+        .prompt_tokens = db_int(stmt, 8),
+        .completion_tokens = db_int(stmt, 9),
+        .cost_nano = db_int(stmt, 10),
     };
 }
 
@@ -143,6 +159,7 @@ enum message_column {
     COLUMN_RATING,
     COLUMN_CONTINUES,
     COLUMN_SOURCES,
+    COLUMN_ATTACHMENTS,
     COLUMN_CONTENT
 };
 
@@ -151,7 +168,10 @@ static const char messages_sql[] =
     " THEN 'interrupted' ELSE m.status END, m.provider, m.model, m.finish, m.error_code,"
     " m.prompt_tokens, m.completion_tokens, m.total_tokens, m.cached_tokens, m.reasoning_tokens,"
     " m.tokens_estimated, m.created_ms, m.updated_ms, m.again, f.rating,"
-    " (SELECT p.public_id FROM messages AS p WHERE p.id = m.continues), s.sources, m.content"
+    " (SELECT p.public_id FROM messages AS p WHERE p.id = m.continues), s.sources,"
+    " (SELECT json_group_array(json(one)) FROM (SELECT json_object('type', 'image', 'file_id',"
+    " f.public_id, 'mime', f.mime) AS one FROM pictures AS p JOIN files AS f ON f.id = p.file_id"
+    " WHERE p.message_id = m.id ORDER BY p.id)), m.content"
     " FROM messages AS m LEFT JOIN feedback AS f ON f.message_id = m.id"
     " LEFT JOIN message_sources AS s ON s.message_id = m.id"
     " WHERE m.conversation_id = :conversation ORDER BY m.id";
@@ -179,6 +199,7 @@ static void read_message(struct db_stmt *stmt, struct store_message *out)
         .rating = (int)db_int(stmt, COLUMN_RATING),
         .continues = db_text(stmt, COLUMN_CONTINUES, NULL),
         .sources = db_text(stmt, COLUMN_SOURCES, NULL),
+        .attachments = or_empty(db_text(stmt, COLUMN_ATTACHMENTS, NULL)),
     };
     out->content = or_empty(db_text(stmt, COLUMN_CONTENT, &out->content_len));
 }
@@ -211,8 +232,9 @@ enum result store_conversation_read(struct store *store, const struct store_aske
 
     if (db == NULL)
         return store_sqlite_fault(fault, status);
-    stmt = db_prepare(db, "SELECT " CONVERSATION_COLUMNS
-                          " FROM conversations AS c WHERE c.public_id = :public AND " OWNER_RULE
+    stmt = db_prepare(db, "SELECT " CONVERSATION_COLUMNS ", " USAGE_COLUMNS
+                          " FROM conversations AS c" USAGE_JOIN
+                          " WHERE c.public_id = :public AND " OWNER_RULE
                           " AND (c.contract <> 'session' OR c.updated_ms >= :oldest)");
     db_bind_text(stmt, ":public", id);
     store_sqlite_bind_rule(stmt, asker->owner);
@@ -220,6 +242,7 @@ enum result store_conversation_read(struct store *store, const struct store_aske
     found = db_step(stmt);
     if (found) {
         read_conversation(stmt, &conversation);
+        read_usage(stmt, &conversation);
         more = head(ctx, &conversation);
     }
     db_reset(stmt); /* of the conversation, only what is no string may be used from here on */

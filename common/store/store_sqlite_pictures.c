@@ -13,18 +13,30 @@
 /* Base64 of all pictures that go to a model with one question; requests have a cap of their own. */
 #define CAP_HISTORY_PICTURES (8u * 1024 * 1024)
 
-void store_sqlite_pictures_insert(struct db *db, int64_t message,
-                                  const struct turn_request *request)
+/* False when the owner has no such file (any more). */
+static bool show_file(struct db *db, int64_t message, const char *file_id,
+                      const struct owner *owner)
 {
-    for (size_t i = 0; i < request->image_count; i++) {
-        struct db_stmt *stmt = db_prepare(
-            db,
-            "INSERT INTO pictures (message_id, mime, base64) VALUES (:message, :mime, :base64)");
+    struct db_stmt *stmt = db_prepare(
+        db, "INSERT INTO pictures (message_id, file_id) SELECT :message, id FROM files"
+            " WHERE public_id = :file AND owner_kind = :kind AND owner_id = :owner");
 
-        db_bind_int(stmt, ":message", message);
-        db_bind_text(stmt, ":mime", request->images[i].mime);
-        db_bind_text_len(stmt, ":base64", request->images[i].base64, request->images[i].base64_len);
-        db_run(stmt);
+    db_bind_int(stmt, ":message", message);
+    db_bind_text(stmt, ":file", file_id);
+    store_sqlite_bind_owner(stmt, owner);
+    return db_run(stmt) && db_changes(db) > 0;
+}
+
+void store_sqlite_pictures_insert(struct db *db, int64_t message, const struct store_turn *turn)
+{
+    const struct chat_image *images = turn->request->images;
+    char id[CAP_ID];
+
+    for (size_t i = 0; i < turn->request->image_count; i++) {
+        if (images[i].file_id != NULL && show_file(db, message, images[i].file_id, turn->owner))
+            continue;
+        store_sqlite_file_insert(db, turn->owner, &images[i], turn->now_ms, id);
+        show_file(db, message, id, turn->owner);
     }
 }
 
@@ -57,7 +69,7 @@ static bool put_first(struct chat_images *images, const char *mime, const char *
         return false;
     }
     memmove(grown + 1, grown, images->count * sizeof *grown);
-    grown[0] = (struct chat_image){ mime_copy, base64_copy, len };
+    grown[0] = (struct chat_image){ .mime = mime_copy, .base64 = base64_copy, .base64_len = len };
     images->count++;
     /* cppcheck-suppress memleak ; the copies live on in the list, as const */
     return true;
@@ -91,8 +103,9 @@ bool store_sqlite_pictures_read(struct db *db, const struct store_sqlite_past *p
                                 struct store_turn_begun *out)
 {
     struct db_stmt *stmt =
-        db_prepare(db, "SELECT p.message_id, p.mime, p.base64 FROM messages AS m"
+        db_prepare(db, "SELECT p.message_id, f.mime, f.base64 FROM messages AS m"
                        " JOIN pictures AS p ON p.message_id = m.id"
+                       " JOIN files AS f ON f.id = p.file_id"
                        " WHERE m.conversation_id = :conversation AND m.id BETWEEN :first AND :last"
                        " ORDER BY p.id DESC");
     size_t total = 0;

@@ -17,8 +17,8 @@
 
 #define CONTRACT_SESSION "session"
 
-/* A repeated first send of somebody without an identity is known by its client_message_id alone: for so
- * long, and when it has room for enough randomness. */
+/* A repeated first send of somebody without an identity, or who lost his cookie, is known by its
+ * client_message_id: for so long, and when it has room for enough randomness. */
 #define REPEAT_MS        (10 * 60 * 1000)
 #define REPEAT_ID_LENGTH 16
 
@@ -88,25 +88,53 @@ static struct db_stmt *find_statement(struct db *db, const struct store_turn *tu
     return stmt;
 }
 
+#define REPEATED                                                                                   \
+    "SELECT c.id, c.public_id, c.user_context, c.owner_id FROM messages AS q"                      \
+    " JOIN conversations AS c ON c.id = q.conversation_id"                                         \
+    " WHERE q.client_message_id = :client AND q.role = 'user'"                                     \
+    " AND q.created_ms >= :since AND c.contract <> 'session' AND c.user_id IS :user"               \
+    " AND c.owner_kind = :kind AND "
+#define NEWEST " ORDER BY q.id DESC LIMIT 1"
+
+/* A visitor whom that send, without a cookie, has made, which said the same, and who has asked nothing since. */
+#define SAME_NEWCOMER                                                                              \
+    "q.content = :content AND EXISTS (SELECT 1 FROM visitors AS v WHERE v.id = c.owner_id"         \
+    " AND v.newcomer AND v.created_ms = q.created_ms) AND NOT EXISTS (SELECT 1 FROM conversations AS o"           \
+    " WHERE o.owner_kind = c.owner_kind AND o.owner_id = c.owner_id AND o.id <> c.id)"             \
+    " AND NOT EXISTS (SELECT 1 FROM messages AS o WHERE o.conversation_id = c.id"                  \
+    " AND o.role = 'user' AND o.id > q.id)"
+
+static struct db_stmt *newcomer_statement(struct db *db, const struct store_turn *turn)
+{
+    struct db_stmt *stmt = db_prepare(db, REPEATED SAME_NEWCOMER NEWEST);
+
+    db_bind_text_len(stmt, ":content", turn->request->message, turn->request->message_len);
+    db_bind_text(stmt, ":kind", store_sqlite_owner_kind(OWNER_VISITOR));
+    return stmt;
+}
+
+static struct db_stmt *owners_statement(struct db *db, const struct store_turn *turn)
+{
+    struct db_stmt *stmt = db_prepare(db, REPEATED "c.owner_id = :owner" NEWEST);
+
+    store_sqlite_bind_owner(stmt, turn->owner);
+    return stmt;
+}
+
 /* The statement that looks for the conversation that this very send has made before, when its answer got
  * lost and it is sent again; NULL when it cannot be told. */
 static struct db_stmt *repeated_statement(struct db *db, const struct store_turn *turn)
 {
     const char *client_id = turn->request->client_message_id;
-    bool nobody = turn->owner->kind == OWNER_NONE;
+    bool stranger = turn->owner->kind == OWNER_NONE || turn->newcomer;
     struct db_stmt *stmt;
 
-    if (client_id == NULL || (nobody && strlen(client_id) < REPEAT_ID_LENGTH))
+    if (client_id == NULL || (stranger && strlen(client_id) < REPEAT_ID_LENGTH))
         return NULL;
-    stmt = db_prepare(db, "SELECT c.id, c.public_id, c.user_context FROM messages AS q"
-                          " JOIN conversations AS c ON c.id = q.conversation_id"
-                          " WHERE q.client_message_id = :client AND q.role = 'user'"
-                          " AND q.created_ms >= :since AND c.contract <> 'session'"
-                          " AND c.user_id IS NULL AND c.owner_kind = :kind"
-                          " AND c.owner_id = :owner ORDER BY q.id DESC LIMIT 1");
+    stmt = turn->newcomer ? newcomer_statement(db, turn) : owners_statement(db, turn);
     db_bind_text(stmt, ":client", client_id);
-    db_bind_int(stmt, ":since", nobody ? turn->now_ms - REPEAT_MS : INT64_MIN);
-    store_sqlite_bind_owner(stmt, turn->owner);
+    db_bind_text(stmt, ":user", turn->request->user_id);
+    db_bind_int(stmt, ":since", stranger ? turn->now_ms - REPEAT_MS : INT64_MIN);
     return stmt;
 }
 
@@ -127,6 +155,19 @@ static enum result take_found(struct db_stmt *stmt, struct begin *begin)
     }
     db_reset(stmt);
     return result;
+}
+
+/* False: this send was not made before, as far as can be told. */
+static bool find_repeated(struct db *db, struct begin *begin, enum result *result)
+{
+    struct db_stmt *stmt = repeated_statement(db, begin->turn);
+
+    if (stmt == NULL || !db_step(stmt))
+        return false;
+    if (begin->turn->newcomer)
+        text_copy(begin->out->visitor, CAP_ID, db_text(stmt, 3, NULL));
+    *result = take_found(stmt, begin);
+    return true;
 }
 
 static enum result create_conversation(struct db *db, struct begin *begin)
@@ -168,16 +209,20 @@ static enum result find_conversation(struct db *db, struct begin *begin)
     struct db_stmt *stmt = find_statement(db, begin->turn);
     bool may_create = begin->turn->request->user_id != NULL ||
                       (begin->turn->request->conversation_id == NULL && !is_session(begin->turn));
+    bool anothers = false;
+    enum result result;
 
-    if (stmt == NULL && may_create)
-        stmt = repeated_statement(db, begin->turn);
     if (stmt != NULL && db_step(stmt)) {
         /* The search by user_id finds other people's too, so that it does not make a second one. */
         if (begin->turn->request->user_id == NULL || db_int(stmt, 3) != 0)
             return take_found(stmt, begin);
         db_reset(stmt);
-        return unknown(begin);
+        anothers = true;
     }
+    if (may_create && (stmt == NULL || anothers) && find_repeated(db, begin, &result))
+        return result;
+    if (anothers)
+        return unknown(begin);
     if (db_status(db) != DB_OK)
         return RESULT_STORE_DOWN;
     return may_create ? create_conversation(db, begin) : unknown(begin);
@@ -251,7 +296,7 @@ static void insert_question(struct db *db, struct begin *begin)
     for (size_t i = 0; begin->fresh && i < request->history_len; i++)
         insert_message(db, begin, &request->history[i], NULL);
     begin->question = insert_message(db, begin, &question, request->client_message_id);
-    store_sqlite_pictures_insert(db, begin->question, request);
+    store_sqlite_pictures_insert(db, begin->question, begin->turn);
 }
 
 static void insert_answer(struct db *db, struct begin *begin)
@@ -314,6 +359,15 @@ static bool is_first(struct db *db, const struct begin *begin)
 
 /* ---- together ---- */
 
+/* His row was made by this question, which may be repeated without the cookie. */
+static void mark_newcomer(struct db *db, const struct store_turn *turn)
+{
+    struct db_stmt *stmt = db_prepare(db, "UPDATE visitors SET newcomer = 1 WHERE id = :id");
+
+    db_bind_text(stmt, ":id", turn->owner->id);
+    db_run(stmt);
+}
+
 static enum result begin_turn(struct db *db, void *arg)
 {
     struct begin *begin = arg;
@@ -327,6 +381,8 @@ static enum result begin_turn(struct db *db, void *arg)
     if (!begin->fresh)
         touch_conversation(db, begin);
     store_sqlite_owner_seen(db, begin->turn->owner, begin->turn->now_ms);
+    if (begin->turn->newcomer)
+        mark_newcomer(db, begin->turn);
     insert_question(db, begin);
     insert_answer(db, begin);
     begin->out->first = is_first(db, begin);

@@ -1,6 +1,6 @@
 /*
  * store_sqlite_usage: what comes with the end of an answer in its transaction: its tokens and cost added to
- * the day's and the conversation's, and its place in the cache; and the cache read again.
+ * the day's and the conversation's, and its place in the cache; and both read again.
  *
  * Runs on request threads.
  */
@@ -11,6 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/text.h"
+#include "common/store/store_usage.h"
 
 #define DAY_LEN 10 /* of an RFC 3339 timestamp */
 
@@ -81,6 +82,49 @@ static void add_to_conversation(struct db *db, const struct store_answer_end *en
 
     bind_tokens(stmt, end);
     db_run(stmt);
+}
+
+static void read_usage(struct db_stmt *stmt, struct store_usage *out)
+{
+    *out = (struct store_usage){
+        .day = db_text(stmt, 0, NULL),
+        .provider = db_text(stmt, 1, NULL),
+        .model = db_text(stmt, 2, NULL),
+        .answers = db_int(stmt, 3),
+        .cached_answers = db_int(stmt, 4),
+        .estimated_answers = db_int(stmt, 5),
+        .prompt_tokens = db_int(stmt, 6),
+        .completion_tokens = db_int(stmt, 7),
+        .cached_tokens = db_int(stmt, 8),
+        .reasoning_tokens = db_int(stmt, 9),
+        .cost_nano = db_int(stmt, 10),
+    };
+}
+
+enum result store_usage_list(struct store *store, int64_t since_ms, store_usage_visit *visit,
+                             void *ctx, struct fault *fault)
+{
+    enum db_status status;
+    struct db *db = db_readers_take(store->readers, &status);
+    char stamp[CLOCK_RFC3339_SIZE];
+    struct store_usage usage;
+    struct db_stmt *stmt;
+
+    if (db == NULL)
+        return store_sqlite_fault(fault, status);
+    stmt = db_prepare(db, "SELECT day, provider, model, answers, cached_answers,"
+                          " estimated_answers, prompt_tokens, completion_tokens, cached_tokens,"
+                          " reasoning_tokens, cost_nano FROM usage_by_day WHERE day >= :day"
+                          " ORDER BY day, provider, model");
+    clock_rfc3339(since_ms, stamp);
+    db_bind_text_len(stmt, ":day", stamp, DAY_LEN);
+    while (db_step(stmt)) {
+        read_usage(stmt, &usage);
+        visit(ctx, &usage);
+    }
+    db_reset(stmt);
+    status = db_readers_return(store->readers, db);
+    return status == DB_OK ? RESULT_OK : store_sqlite_fault(fault, status);
 }
 
 /* ---- the cache ---- */

@@ -15,6 +15,7 @@
 #include "common/dialects/dialect.h"
 #include "common/limits/limits.h"
 #include "common/memory/memory.h"
+#include "common/store/store_files.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/answer_client.h"
 #include "fcgi/endpoints/chat_turn.h"
@@ -22,6 +23,7 @@
 #include "fcgi/endpoints/endpoints.h"
 #include "fcgi/endpoints/rate_limit.h"
 #include "fcgi/http/exchange.h"
+#include "fcgi/http/identity.h"
 
 enum delivery { DELIVER_AS_ASKED, DELIVER_STREAM, DELIVER_JSON };
 
@@ -156,6 +158,7 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
         .history_max = (size_t)config->context_messages,
         .now_ms = clock_wall_ms(),
         .session_ttl_ms = config->session_ttl_s * 1000,
+        .newcomer = exchange->newcomer,
     };
     turn.lease_until_ms = turn.now_ms + CHAT_LEASE_MS;
     if (request->history_len > 0)
@@ -173,6 +176,8 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
         return result;
     text_copy(chat->message_id, sizeof chat->message_id, begun.message_id);
     text_copy(chat->conversation_id, sizeof chat->conversation_id, begun.conversation_id);
+    if (begun.visitor[0] != '\0')
+        identity_become(exchange, begun.visitor);
     if (begun.duplicate) {
         store_turn_begun_free(&begun);
         chat->exists = true;
@@ -187,6 +192,30 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
                                                .anonymous = dialect == &dialect_session };
     chat->may_recall = true;
     return chat_prepare(chat, request, fault);
+}
+
+/* The pictures that the question only names. */
+static enum result fetch_files(struct exchange *exchange, struct turn_request *request,
+                               struct fault *fault)
+{
+    enum result result = RESULT_OK;
+    struct store_file file;
+
+    for (size_t i = 0; i < request->image_count && result == RESULT_OK; i++) {
+        struct chat_image *image = &request->images[i];
+
+        if (image->file_id == NULL)
+            continue;
+        result = store_file_get(exchange->app->store, &exchange->owner, image->file_id, true, &file,
+                                fault);
+        if (result != RESULT_OK)
+            return result;
+        image->base64 = file.base64;
+        image->base64_len = file.base64_len;
+        if ((image->mime = strdup(file.mime)) == NULL)
+            result = fault_set(fault, RESULT_INTERNAL, "internal_error", NULL, "Out of memory.");
+    }
+    return result;
 }
 
 void chat_free(struct chat *chat)
@@ -277,6 +306,8 @@ enum result chat_begin(struct exchange *exchange, struct json_object *body,
         result = chat_read_deliver(body, &chat->poll, fault);
     if (result == RESULT_OK)
         result = read_reasoning(exchange, body, &chat->client.reasoning, fault);
+    if (result == RESULT_OK)
+        result = fetch_files(exchange, &request, fault);
     if (result == RESULT_OK) {
         chat->client.dialect = dialect;
         chat->client.question = strdup(request.message);

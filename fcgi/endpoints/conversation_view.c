@@ -87,6 +87,11 @@ static bool place_message(struct conversation_view *view, const struct store_mes
     return !out->failed;
 }
 
+static bool has_pictures(const struct store_message *message)
+{
+    return strlen(message->attachments) > strlen("[]");
+}
+
 /* ---- JSON ---- */
 
 void conversation_view_head(struct buf *out, const struct store_conversation *conversation)
@@ -100,6 +105,20 @@ void conversation_view_head(struct buf *out, const struct store_conversation *co
         json_put_member(out, "user_id", conversation->user_id);
 }
 
+/* Millionths of a unit would round small answers to nothing: nine digits, as the store counts. */
+static void put_total(struct buf *out, const struct store_conversation_usage *usage)
+{
+    if (usage->answers == 0)
+        return;
+    buf_puts(out, ",\"usage\":{");
+    json_put_member_int(out, "answers", usage->answers);
+    json_put_member_int(out, "prompt_tokens", usage->prompt_tokens);
+    json_put_member_int(out, "completion_tokens", usage->completion_tokens);
+    buf_puts(out, ",\"cost\":");
+    text_nano(out, usage->cost_nano);
+    buf_putc(out, '}');
+}
+
 static bool head_json(void *ctx, const struct store_conversation *conversation)
 {
     struct conversation_view *view = ctx;
@@ -109,6 +128,7 @@ static bool head_json(void *ctx, const struct store_conversation *conversation)
     conversation_view_head(&view->out, conversation);
     if (view->exported)
         put_time(&view->out, "exported_at", clock_wall_ms());
+    put_total(&view->out, &conversation->usage);
     if (!view->head_only)
         buf_puts(&view->out, ",\"messages\":[");
     return true;
@@ -167,6 +187,8 @@ static bool message_json(void *ctx, const struct store_message *message)
     put_time(out, "updated_at", message->updated_ms);
     if (answer)
         put_answer(out, message);
+    else if (has_pictures(message))
+        json_put_member_raw(out, "attachments", message->attachments);
     buf_putc(out, '}');
     if (!answer)
         view->answers_at = out->len;
@@ -219,6 +241,8 @@ static bool message_markdown(void *ctx, const struct store_message *message)
         buf_puts(out, "*\n\n");
     }
     buf_put(out, message->content, message->content_len);
+    if (has_pictures(message))
+        buf_puts(out, "\n\n*(with pictures)*");
     if (answer && message->status != TURN_COMPLETE)
         buf_putf(out, "\n\n*(%s)*", turn_status_name(message->status));
     buf_putc(out, '\n');

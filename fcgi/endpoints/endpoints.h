@@ -39,6 +39,10 @@ void endpoint_feedback(struct exchange *exchange); /* POST /api/messages/{messag
 void endpoint_history(struct exchange *exchange);
 void endpoint_history_erase(struct exchange *exchange);
 
+/* files.c */
+void endpoint_file_put(struct exchange *exchange); /* POST /api/files */
+void endpoint_file_get(struct exchange *exchange); /* GET /api/files/{id} */
+
 /* models.c */
 void endpoint_models(struct exchange *exchange);
 

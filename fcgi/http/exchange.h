@@ -34,6 +34,7 @@ struct exchange {
     struct peer peer;          /* where it comes from; set by the gate */
     struct owner owner;        /* who asks; set by the gate */
     bool newcomer;             /* a visitor who showed no cookie of ours */
+    bool cross_site;           /* a page of another site asks */
     int64_t accepted_us;       /* monotonic, set by the server, as is what stands above */
     int64_t started_us;        /* when a request thread took it; set by exchange_run */
     int64_t handled_us;        /* when the handler returned */

@@ -240,21 +240,34 @@ static bool known_visitor(const struct exchange *exchange, char *id)
     return false;
 }
 
-static void use_visitor(struct exchange *exchange, bool cross_site)
+static void send_visitor(struct exchange *exchange)
+{
+    bool cross_site = exchange->cross_site && exchange->peer.https;
+    char value[VISITOR_COOKIE_SIZE];
+
+    visitor_sign(exchange->app->identity->cookie_key, exchange->owner.id, value);
+    send_cookie(exchange, cookie_names[cross_site ? 1 : 0], value, COOKIE_AGE, cross_site);
+}
+
+static void use_visitor(struct exchange *exchange)
 {
     struct owner *owner = &exchange->owner;
-    char value[VISITOR_COOKIE_SIZE];
 
     owner->kind = OWNER_VISITOR;
     if (known_visitor(exchange, owner->id))
         return;
     id_make(owner->id, VISITOR_PREFIX);
     exchange->newcomer = true;
-    if ((exchange->route->flags & ROUTE_OWNER) == 0)
-        return;
-    cross_site = cross_site && exchange->peer.https;
-    visitor_sign(exchange->app->identity->cookie_key, owner->id, value);
-    send_cookie(exchange, cookie_names[cross_site ? 1 : 0], value, COOKIE_AGE, cross_site);
+    if ((exchange->route->flags & ROUTE_OWNER) != 0)
+        send_visitor(exchange);
+}
+
+void identity_become(struct exchange *exchange, const char *visitor)
+{
+    text_copy(exchange->owner.id, sizeof exchange->owner.id, visitor);
+    exchange->newcomer = false;
+    response_drop_header(&exchange->response, "Set-Cookie");
+    send_visitor(exchange);
 }
 
 void identity_forget(struct exchange *exchange)
@@ -276,6 +289,7 @@ enum result identity_find(struct exchange *exchange, bool cross_site, struct fau
     const char *key = bearer(exchange);
 
     exchange->owner = (struct owner){ .kind = OWNER_NONE };
+    exchange->cross_site = cross_site;
     if (identity == NULL)
         return RESULT_OK;
     exchange->owner.any = identity->open_access;
@@ -285,6 +299,6 @@ enum result identity_find(struct exchange *exchange, bool cross_site, struct fau
     if (login != NULL)
         use_login(&exchange->owner, login);
     else
-        use_visitor(exchange, cross_site);
+        use_visitor(exchange);
     return RESULT_OK;
 }

@@ -30,6 +30,10 @@ void identity_peer(struct exchange *exchange);
  */
 enum result identity_find(struct exchange *exchange, bool cross_site, struct fault *fault);
 
+/* A newcomer turned out to be a visitor who was made before (store_turn_begin): the response brings that one's
+ * cookie instead of the new one. */
+void identity_become(struct exchange *exchange, const char *visitor);
+
 /* Take the visitor's cookies back with the response. */
 void identity_forget(struct exchange *exchange);
 

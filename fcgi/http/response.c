@@ -103,19 +103,39 @@ void response_free(struct response *response)
     buf_free(&response->headers);
 }
 
-static bool has_header(const struct response *response, const char *name)
+/* The line of a header, NULL when there is none. */
+static char *find_header(const struct response *response, const char *name)
 {
     size_t name_len = strlen(name);
-    const char *line = buf_str(&response->headers);
-    while (*line != '\0') {
+    char *line = response->headers.len > 0 ? response->headers.data : NULL;
+
+    while (line != NULL && *line != '\0') {
         if (strncasecmp(line, name, name_len) == 0 && line[name_len] == ':')
-            return true;
-        const char *end = strchr(line, '\n');
-        if (end == NULL)
-            return false;
-        line = end + 1;
+            return line;
+        line = strchr(line, '\n');
+        if (line != NULL)
+            line++;
     }
-    return false;
+    return NULL;
+}
+
+static bool has_header(const struct response *response, const char *name)
+{
+    return find_header(response, name) != NULL;
+}
+
+void response_drop_header(struct response *response, const char *name)
+{
+    struct buf *headers = &response->headers;
+    char *line;
+
+    while ((line = find_header(response, name)) != NULL) {
+        size_t len = strcspn(line, "\n") + 1;
+        size_t behind = headers->len - (size_t)(line - headers->data) - len;
+
+        memmove(line, line + len, behind + 1); /* the NUL, too */
+        headers->len -= len;
+    }
 }
 
 void response_header(struct response *response, const char *name, const char *value)

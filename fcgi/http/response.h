@@ -42,6 +42,9 @@ int response_status_of(enum result result);
 /* Add a header. CR, LF and other controls in the value are dropped; over CAP_RESPONSE_HEAD it is not added. */
 void response_header(struct response *response, const char *name, const char *value);
 
+/* Take back what response_header added under this name, all of it. */
+void response_drop_header(struct response *response, const char *name);
+
 /*
  * A whole reply: head, body, flush. Cache-Control: no-store unless one was added before. Only one reply
  * can be sent: a second one is RESULT_INTERNAL, logged, and not written. Status 204 and 304 go without body

@@ -30,6 +30,8 @@ const struct route routes[] = {
     { HTTP_POST, "/api/conversations/{id}/regenerate", ROUTE_JSON | ROUTE_STREAM,
       endpoint_regenerate },
     { HTTP_DELETE, "/api/sessions/{sessionId}", 0, endpoint_session_erase },
+    { HTTP_POST, "/api/files", ROUTE_JSON | ROUTE_OWNER, endpoint_file_put },
+    { HTTP_GET, "/api/files/{id}", 0, endpoint_file_get },
     { HTTP_GET, "/api/models", 0, endpoint_models },
     { HTTP_GET, "/api/rate-limit", ROUTE_OWNER, endpoint_rate_limit },
     { HTTP_POST, "/api/create-session", ROUTE_JSON | ROUTE_OWNER, endpoint_create_session },

@@ -241,7 +241,7 @@ static void check_too_large(const struct provider *provider)
     char *base64 = malloc(len);
     assert_non_null(base64);
     memset(base64, 'A', len);
-    struct chat_image image = { "image/png", base64, len };
+    struct chat_image image = { "image/png", base64, len, NULL };
     struct chat_images images = { &image, 1 };
     struct provider_call call = { .provider = provider,
                                   .model = "m",

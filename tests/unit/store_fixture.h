@@ -132,6 +132,9 @@ struct ask {
     size_t history_max; /* 0: 10 */
     int64_t at;         /* after T0 */
     int64_t session_ttl_ms;
+    bool newcomer;
+    struct chat_image *images;
+    size_t image_count;
 };
 
 static inline enum result store_fixture_ask(struct store_fixture *fixture, const char *message,
@@ -147,6 +150,8 @@ static inline enum result store_fixture_ask(struct store_fixture *fixture, const
         .context_json = (char *)ask->context_json,
         .history = ask->history,
         .history_len = ask->history_len,
+        .images = ask->images,
+        .image_count = ask->image_count,
     };
     struct store_turn turn = {
         .contract = ask->contract != NULL ? ask->contract : "support",
@@ -159,6 +164,7 @@ static inline enum result store_fixture_ask(struct store_fixture *fixture, const
         .now_ms = T0 + ask->at,
         .lease_until_ms = T0 + ask->at + LEASE,
         .session_ttl_ms = ask->session_ttl_ms,
+        .newcomer = ask->newcomer,
     };
 
     return store_turn_begin(fixture->store, &turn, begun, fault);

@@ -317,8 +317,8 @@ static void pictures_become_base64_sources_before_the_text(void **state)
         { CHAT_ASSISTANT, (char[]){ "yes" }, 3 },
         { CHAT_USER, (char[]){ "" }, 0 },
     };
-    struct chat_image pictures[] = { { "image/png", "iVBORw0K", 8 },
-                                     { "image/jpeg", "/9j/4A==", 8 } };
+    struct chat_image pictures[] = { { "image/png", "iVBORw0K", 8, NULL },
+                                     { "image/jpeg", "/9j/4A==", 8, NULL } };
     struct chat_images images[] = { { pictures, 2 }, { pictures, 1 }, { pictures + 1, 1 } };
     struct provider_call call = { .provider = &provider,
                                   .model = "m",

@@ -75,6 +75,22 @@ static void the_same_labels_are_one_series_and_kinds_do_not_mix(void **state)
     buf_free(&out);
 }
 
+static void cost_is_counted_finer_than_it_is_shown(void **state)
+{
+    struct buf out;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        METRICS_COUNT(METRICS_COST, 700, { "provider", "openai" });
+    buf_init(&out, 1 << 20);
+    metrics_put_prometheus(board, &out);
+    assert_non_null(strstr(buf_str(&out), "\nparley_cost_total{provider=\"openai\"} 2\n"));
+    buf_clear(&out);
+    metrics_put_json(board, &out);
+    assert_non_null(strstr(buf_str(&out), "\"cost\":[{\"provider\":\"openai\",\"value\":2}]"));
+    buf_free(&out);
+}
+
 static void odd_label_values_cannot_break_the_formats(void **state)
 {
     struct json_object *object = NULL;
@@ -160,6 +176,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(threads_lose_no_count, open_board, close_board),
         cmocka_unit_test_setup_teardown(the_same_labels_are_one_series_and_kinds_do_not_mix,
                                         open_board, close_board),
+        cmocka_unit_test_setup_teardown(cost_is_counted_finer_than_it_is_shown, open_board,
+                                        close_board),
         cmocka_unit_test_setup_teardown(odd_label_values_cannot_break_the_formats, open_board,
                                         close_board),
         cmocka_unit_test_setup_teardown(a_full_table_drops_and_says_so, open_board, close_board),

@@ -275,8 +275,8 @@ static struct chat_message picture_messages[] = {
     { CHAT_ASSISTANT, (char *)"yes", 3 },
     { CHAT_USER, (char *)"", 0 },
 };
-static const struct chat_image pictures[] = { { "image/png", "iVBORw0K", 8 },
-                                              { "image/jpeg", "/9j/4A==", 8 } };
+static const struct chat_image pictures[] = { { "image/png", "iVBORw0K", 8, NULL },
+                                              { "image/jpeg", "/9j/4A==", 8, NULL } };
 static const struct chat_images picture_lists[] = { { pictures, 2 },
                                                     { pictures, 1 },
                                                     { pictures + 1, 1 } };
@@ -334,7 +334,7 @@ static void pictures_become_image_urls_in_chat_completions(void **state)
 static void a_picture_type_cannot_break_out_of_its_string(void **state)
 {
     struct provider provider = responses("http://x");
-    const struct chat_image image = { "a\"},{\"b", "AA==", 4 };
+    const struct chat_image image = { "a\"},{\"b", "AA==", 4, NULL };
     const struct chat_images images = { &image, 1 };
     struct chat_message question = { CHAT_USER, (char[]){ "" }, 0 };
     struct provider_call call = { .provider = &provider,

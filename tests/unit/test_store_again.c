@@ -309,6 +309,97 @@ static void without_an_owner_a_long_client_message_id_counts_for_ten_minutes(voi
     assert_repeated(*state, "0123456789abcde", 1, false);
 }
 
+/* A newcomer asks, his reply is lost with the cookie, and he sends again: as somebody new. */
+static void assert_newcomer(struct store_fixture *fixture, const char *second_text, int64_t at,
+                            const char *client_id, bool expected)
+{
+    struct ask ask = { .client_message_id = client_id, .newcomer = true };
+    struct store_turn_begun first, second;
+
+    fixture->owner = (struct owner){ .kind = OWNER_VISITOR };
+    snprintf(fixture->owner.id, CAP_ID, "vis_%s", client_id);
+    first = store_fixture_begin(fixture, "hello", &ask);
+    assert_string_equal(first.visitor, "");
+    snprintf(fixture->owner.id, CAP_ID, "vis_new_%s", client_id);
+    ask.at = at;
+    second = store_fixture_begin(fixture, second_text, &ask);
+    assert_int_equal(second.duplicate, expected);
+    assert_int_equal(strcmp(first.message_id, second.message_id) == 0, expected);
+    if (expected)
+        assert_string_equal(second.visitor + strlen("vis_"), client_id);
+    else
+        assert_string_equal(second.visitor, "");
+    store_turn_begun_free(&first);
+    store_turn_begun_free(&second);
+}
+
+static void the_provider_was_asked_twice_when_a_newcomers_first_reply_was_lost(void **state)
+{
+    assert_newcomer(*state, "hello", 600000, "0123456789abcdef", true);
+}
+
+static void a_newcomer_is_nobody_else_for_a_short_id_another_text_or_too_late(void **state)
+{
+    assert_newcomer(*state, "hello", 1, "0123456789abcde", false);
+    assert_newcomer(*state, "hello!", 1, "0123456789abcde-2", false);
+    assert_newcomer(*state, "hello", 600001, "0123456789abcde-3", false);
+}
+
+/* `then` happens between the two sends of the same thing; the second one must not become the visitor. */
+static void assert_kept(struct store_fixture *fixture, const char *client_id, bool newcomer,
+                        const struct ask *then)
+{
+    struct ask ask = { .client_message_id = client_id, .newcomer = newcomer };
+    struct store_turn_begun begun;
+
+    fixture->owner = (struct owner){ .kind = OWNER_VISITOR };
+    snprintf(fixture->owner.id, CAP_ID, "vis_%s", client_id);
+    begun = store_fixture_begin(fixture, "hello", &ask);
+    if (then != NULL) {
+        struct ask next = *then;
+        struct store_turn_begun other;
+
+        next.conversation_id = next.at == 1 ? begun.conversation_id : NULL;
+        other = store_fixture_begin(fixture, "more", &next);
+        store_turn_begun_free(&other);
+    }
+    store_turn_begun_free(&begun);
+    snprintf(fixture->owner.id, CAP_ID, "vis_new_%s", client_id);
+    ask.newcomer = true;
+    begun = store_fixture_begin(fixture, "hello", &ask);
+    assert_false(begun.duplicate);
+    assert_string_equal(begun.visitor, "");
+    store_turn_begun_free(&begun);
+}
+
+static void who_has_come_with_his_cookie_cannot_be_become(void **state)
+{
+    assert_kept(*state, "0123456789abcde-a", false, NULL);
+    assert_kept(*state, "0123456789abcde-b", true, &(struct ask){ .at = 1 });
+    assert_kept(*state, "0123456789abcde-c", true, &(struct ask){ .at = 2 });
+}
+
+static void a_newcomers_user_id_is_found_again(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct ask ask = {
+        .client_message_id = "0123456789abcdef", .newcomer = true, .user_id = "ann", .contract = "user"
+    };
+    struct store_turn_begun begun, second;
+    struct fault fault = { 0 };
+
+    fixture->owner = (struct owner){ .kind = OWNER_VISITOR, .id = "vis_1" };
+    begun = store_fixture_begin(fixture, "hello", &ask);
+    fixture->owner = (struct owner){ .kind = OWNER_VISITOR, .id = "vis_2" };
+    second = store_fixture_begin(fixture, "hello", &ask);
+    assert_true(second.duplicate);
+    assert_string_equal(second.visitor, "vis_1");
+    store_turn_begun_free(&second);
+    assert_int_equal(store_fixture_ask(fixture, "else", &ask, &second, &fault), RESULT_NOT_FOUND);
+    assert_string_equal(fault.code, "unknown_user");
+    store_turn_begun_free(&begun);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +413,10 @@ int main(void)
         STORE_TEST(regenerating_with_the_same_client_message_id_joins_the_first),
         STORE_TEST(a_conversation_without_a_question_has_nothing_to_answer),
         STORE_TEST(a_repeated_first_send_of_an_owner_finds_its_conversation),
+        STORE_TEST(the_provider_was_asked_twice_when_a_newcomers_first_reply_was_lost),
+        STORE_TEST(a_newcomer_is_nobody_else_for_a_short_id_another_text_or_too_late),
+        STORE_TEST(who_has_come_with_his_cookie_cannot_be_become),
+        STORE_TEST(a_newcomers_user_id_is_found_again),
         STORE_TEST(another_owner_with_the_same_client_message_id_gets_a_conversation_of_his_own),
         STORE_TEST(without_an_owner_a_long_client_message_id_counts_for_ten_minutes),
     };
