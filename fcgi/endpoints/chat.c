@@ -208,6 +208,9 @@ static enum result fetch_files(struct exchange *exchange, struct turn_request *r
             continue;
         result = store_file_get(exchange->app->store, &exchange->owner, image->file_id, true, &file,
                                 fault);
+        if (result == RESULT_NOT_FOUND)
+            return fault_set(fault, result, "unknown_file", "attachments",
+                             "A picture is not one of yours, or is not kept any more.");
         if (result != RESULT_OK)
             return result;
         image->base64 = file.base64;

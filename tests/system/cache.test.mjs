@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 
-import { median, startParley } from './harness.mjs';
+import { median, parleyCommand, startParley } from './harness.mjs';
 import { startMock } from './mock_provider.mjs';
 
 describe('with RESPONSE_CACHE_TTL', () => {
@@ -102,7 +102,9 @@ describe('with RESPONSE_CACHE_TTL', () => {
 
   test('tokens and cost are counted by day and by conversation', async () => {
     const [before_] = await parley.sql("SELECT coalesce(sum(cost_nano), 0) AS cost, coalesce(sum(answers), 0) AS answers FROM usage_by_day WHERE provider = 'openai'");
-    const { json } = await ask('what does it cost? mock:deltas=4');
+    const asked = await ask('what does it cost? mock:deltas=4');
+    const { json } = asked;
+    const cookie = asked.headers['set-cookie'][0].split(';')[0];
     await ask('and this? mock:deltas=4', { conversation_id: json.conversation_id });
     const [after_] = await parley.sql("SELECT sum(cost_nano) AS cost, sum(answers) AS answers FROM usage_by_day WHERE provider = 'openai'");
     /* 11 tokens in at 2, 4 tokens out at 10 per million, twice, in billionths */
@@ -111,6 +113,17 @@ describe('with RESPONSE_CACHE_TTL', () => {
     const [conversation] = await parley.sql('SELECT answers, prompt_tokens, completion_tokens, cost_nano FROM usage_by_conversation '
       + `JOIN conversations AS c ON c.id = conversation_id WHERE c.public_id = '${json.conversation_id}'`);
     assert.deepEqual(conversation, { answers: 2, prompt_tokens: 22, completion_tokens: 8, cost_nano: 124000 });
+    const mine = { headers: { Cookie: cookie } };
+    const view = (await parley.request(`/api/conversations/${json.conversation_id}`, mine)).json;
+    assert.deepEqual(view.usage, { answers: 2, prompt_tokens: 22, completion_tokens: 8, cost: 0.000124 });
+    assert.equal((await parley.get(`/api/conversations/${json.conversation_id}`)).json.usage, undefined, 'what it costs is its owner\'s business');
+    const command = (...args) => parleyCommand(args, { env: parley.environment(), cwd: parley.dir });
+    const counted = JSON.parse((await command('status', '--json', String(parley.pid))).stdout).counters.cost.reduce((sum, one) => sum + one.value, 0);
+    const usage = JSON.parse((await command('usage', '--json')).stdout);
+    assert.equal(Math.round(usage.total.cost * 1e9), Number(after_.cost));
+    assert.ok(Math.abs(counted - usage.total.cost * 1e6) < 3, `${counted} millionths counted, ${usage.total.cost} stored`);
+    assert.match((await command('usage', '--days', '1')).stdout, /together .* 0\.\d{9}\n$/);
+    assert.equal((await command('usage', '--days', '0')).code, 2);
     const [day] = await parley.sql('SELECT day, cached_answers FROM usage_by_day ORDER BY cached_answers DESC LIMIT 1');
     assert.equal(day.day, new Date().toISOString().slice(0, 10));
     assert.ok(day.cached_answers >= 30);

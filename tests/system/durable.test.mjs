@@ -184,7 +184,7 @@ test('drain: what is not done by DRAIN_SECONDS ends as interrupted, with a frame
 });
 
 test('plain CGI: deliver:"poll" is answered at once, and a process of its own makes the answer', async (t) => {
-  const cgi = await startParley({ mock, via: 'cgi' });
+  const cgi = await startParley({ mock, via: 'cgi', env: { RESPONSE_CACHE_TTL: 60 } });
   t.after(() => cgi.stop());
   const { status, json, text } = await cgi.post('/api/chat', { message: 'detached mock:deltas=30,delay=40', deliver: 'poll' });
   assert.equal(status, 202, text);
@@ -194,6 +194,27 @@ test('plain CGI: deliver:"poll" is answered at once, and a process of its own ma
   assert.equal(whole.text, words(30));
   assert.equal(whole.last.status, 'complete');
   assert.equal(mock.calls('detached').length, 1);
+
+  const same = await cgi.post('/api/chat', { message: 'detached mock:deltas=30,delay=40', deliver: 'poll' });
+  assert.deepEqual([same.status, same.headers['x-cache']], [202, 'hit']);
+  assert.equal((await pollAll(cgi, same.json.message_id)).text, words(30));
+  assert.equal(mock.calls('detached').length, 1, 'what a detached answer brought was not kept');
+  const anew = await cgi.post(`/api/conversations/${json.conversation_id}/regenerate`, { deliver: 'poll' });
+  assert.equal(anew.status, 202, anew.text);
+  assert.equal((await pollAll(cgi, anew.json.message_id)).last.status, 'complete');
+  assert.equal(mock.calls('detached').length, 2, 'an answer anew came from the cache');
+
+  const long = await cgi.post('/api/chat', { message: 'cut short mock:deltas=500,delay=20', deliver: 'poll' });
+  await eventually(async () => (await poll(cgi, long.json.message_id, 0, 1)).content.length > 10);
+  await cgi.post('/api/chat/stop', { message_id: long.json.message_id });
+  const { text: before } = await pollAll(cgi, long.json.message_id);
+  mock.script((call) => (String(call.question).startsWith('Your last answer was cut off') ? { deltas: 2 } : undefined));
+  const on = await cgi.post(`/api/messages/${long.json.message_id}/continue`, { deliver: 'poll' });
+  assert.equal(on.status, 202, on.text);
+  assert.equal((await pollAll(cgi, on.json.message_id)).last.status, 'complete');
+  const { messages } = mock.requests.at(-1);
+  assert.deepEqual(messages.slice(-2).map((m) => m.role), ['assistant', 'user']);
+  assert.equal(messages.at(-2).content, before);
 });
 
 describe('a store in trouble', () => {

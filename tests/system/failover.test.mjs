@@ -128,7 +128,12 @@ describe('two providers', () => {
     const [call] = spare.calls('who answers');
     assert.equal(call.json.model, 'spare-model');
     assert.equal(call.headers.authorization, 'Bearer sk-spare-key');
-    assert.equal((await turnOf(parley, reply)).provider, 'spare');
+    const turn = await turnOf(parley, reply);
+    assert.deepEqual([turn.provider, turn.attempts, turn.failed_attempts], ['spare', 2, 1]);
+    const { counters } = JSON.parse((await parleyCommand(['status', '--json', String(parley.pid)], { env: parley.environment(), cwd: parley.dir })).stdout);
+    assert.deepEqual(counters.attempt_failures, [{ provider: 'openai', code: 'provider_error', value: 1 }]);
+    assert.deepEqual(counters.provider_attempts.map((one) => [one.provider, one.value]).sort(), [['openai', 1], ['spare', 1]]);
+    assert.deepEqual(counters.provider_failures, [], 'the answer did not fail');
     assert.equal(mock.calls('who answers').length, 1, 'no pause while somebody else is there');
   });
 

@@ -158,17 +158,56 @@ test('continue goes on from the stored text, once, and the model later sees one 
 });
 
 test('a first send that is repeated finds the answer of the first, and the model is asked once', async () => {
-  for (const [name, one, two] of [['visitor', ...Array(2).fill(visitor())], ['nobody', parley, parley]]) {
-    await one.get('/api/conversations');
+  for (const [name, one, two] of [['visitor', ...Array(2).fill(visitor())], ['newcomer', parley, parley]]) {
     const body = { message: `twice ${name} mock:`, client_message_id: `c_${name}_0123456789abcdef` };
     const first = await one.post('/api/chat', body);
     const second = await two.post('/api/chat', body);
-    if (name === 'nobody' && first.headers['set-cookie']) continue; /* every one of its requests is a new visitor */
     assert.equal(second.json.message_id, first.json.message_id, name);
     assert.equal(second.json.conversation_id, first.json.conversation_id);
     assert.equal(second.json.response, first.json.response);
     assert.equal(mock.calls(`twice ${name}`).length, 1);
   }
+});
+
+test('the provider was asked twice when the very first reply of a newcomer got lost with his cookie', async () => {
+  const body = { message: 'newcomer mock:deltas=30,delay=10', client_message_id: '0d9f4c1e-77aa-4b0e-9f44-newcomer' };
+  const lost = await parley.stream('/api/chat/stream', body);
+  lost.abort();
+  const [first, second] = await Promise.all([parley.post('/api/chat', body), parley.post('/api/chat', body)]);
+  assert.equal(first.json.response.split(' ').length, 31);
+  assert.equal(second.json.message_id, first.json.message_id);
+  assert.equal(mock.calls('newcomer mock:deltas=30').length, 1);
+  const cookies = [first, second].map((reply) => reply.headers['set-cookie']);
+  assert.deepEqual(cookies.map((lines) => lines.length), [1, 1]);
+  assert.equal(cookies[0][0].split(';')[0], cookies[1][0].split(';')[0]);
+  const list = await parley.request('/api/conversations', { headers: { Cookie: cookies[0][0].split(';')[0] } });
+  assert.deepEqual(list.json.conversations.map((one) => one.id), [first.json.conversation_id]);
+  /* who knows the id but not the text is somebody else, and gets no other's cookie */
+  const other = await parley.post('/api/chat', { ...body, message: 'something else mock:' });
+  assert.notEqual(other.json.conversation_id, first.json.conversation_id);
+  assert.notEqual(other.headers['set-cookie'][0].split(';')[0], cookies[0][0].split(';')[0]);
+});
+
+test('regenerate and continue may be polled, too', async () => {
+  const poll = async ({ status, json, text }) => {
+    assert.equal(status, 202, text);
+    const { json: whole } = await parley.get(`/api/messages/${json.message_id}?wait=10&after=0`);
+    let last = whole;
+    while (!last.done) last = (await parley.get(`/api/messages/${json.message_id}?wait=10&after=${last.next}`)).json;
+    return { id: json.message_id, conversation_id: json.conversation_id, status: last.status };
+  };
+  const { json: begun } = await parley.post('/api/chat', { message: 'polled again mock:deltas=3' });
+  const anew = await poll(await parley.post(`/api/conversations/${begun.conversation_id}/regenerate`, { deliver: 'poll' }));
+  assert.deepEqual([anew.status, anew.conversation_id], ['complete', begun.conversation_id]);
+  const cut = await parley.stream('/api/chat/stream', { message: 'polled on mock:deltas=200,delay=20' });
+  await cut.until((s) => s.deltas.length >= 2);
+  await parley.post('/api/chat/stop', { message_id: cut.first.message_id });
+  await cut.ended;
+  mock.script((call) => (String(call.question).startsWith('Your last answer was cut off') ? { deltas: 2 } : undefined));
+  const on = await poll(await parley.post(`/api/messages/${cut.first.message_id}/continue`, { deliver: 'poll' }));
+  assert.equal(on.status, 'complete');
+  for (const where of [`/api/conversations/${begun.conversation_id}/regenerate`, `/api/messages/${on.id}/continue`])
+    assert.deepEqual((({ status, json }) => [status, json.field])(await parley.post(where, { deliver: 'pigeon' })), [400, 'deliver']);
 });
 
 test('feedback is kept with the message and shown with it', async () => {

@@ -3,6 +3,7 @@
  * too large, or for a provider that is blind gets a clear error.
  */
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { after, before, test } from 'node:test';
 
 import { startParley } from './harness.mjs';
@@ -46,7 +47,72 @@ test('a picture reaches the provider beside the text, and is kept for the next t
   const other = await ask('and you? mock:', undefined, { conversation_id, provider: 'blind' });
   assert.equal(other.status, 200);
   assert.equal(blind.requests.at(-1).messages[1].content, 'what is this? mock:');
-  assert.deepEqual(await parley.sql('SELECT mime FROM pictures ORDER BY id'), [{ mime: 'image/png' }, { mime: 'image/gif' }]);
+  assert.deepEqual(await parley.sql('SELECT f.mime FROM pictures AS p JOIN files AS f ON f.id = p.file_id ORDER BY p.id'), [{ mime: 'image/png' }, { mime: 'image/gif' }]);
+});
+
+const cookieOf = (reply) => reply.headers['set-cookie'][0].split(';')[0];
+const bytesOf = (where, headers = {}) => new Promise((resolve, reject) => {
+  http.get(new URL(where, parley.url), { headers }, (reply) => {
+    const parts = [];
+    reply.on('data', (part) => parts.push(part));
+    reply.on('end', () => resolve({ status: reply.statusCode, headers: reply.headers, bytes: Buffer.concat(parts) }));
+  }).on('error', reject);
+});
+
+test('a picture is put once and used by its name; conversation and export show it, and it goes with them', async () => {
+  const put = await parley.post('/api/files', picture(url()));
+  assert.equal(put.status, 201, put.text);
+  assert.deepEqual({ ...put.json, file_id: 'x' }, { file_id: 'x', type: 'image', mime: 'image/png' });
+  const { file_id } = put.json;
+  const mine = { headers: { Cookie: cookieOf(put) } };
+  const as = (message, attachments, more = {}) => parley.request('/api/chat', { method: 'POST', json: { message, attachments, ...more }, ...mine });
+  const first = await as('by name mock:', [{ type: 'image', file_id }, picture(url('R0lGODlhAQABAAAAACw=', 'image/gif'))]);
+  assert.equal(first.status, 200, first.text);
+  assert.deepEqual(last().messages[1].content.slice(1).map((part) => part.image_url.url), [url(), url('R0lGODlhAQABAAAAACw=', 'image/gif')]);
+  const { conversation_id } = first.json;
+  assert.equal((await as('again by name mock:', [{ type: 'image', file_id }], { conversation_id })).status, 200);
+  assert.equal(last().messages.at(-1).content[1].image_url.url, url());
+
+  const where = `/api/conversations/${conversation_id}`;
+  const shown = (await parley.get(where)).json.messages.filter((one) => one.role === 'user').map((one) => one.attachments);
+  assert.deepEqual(shown[0].map((one) => [one.type, one.mime]), [['image', 'image/png'], ['image', 'image/gif']]);
+  assert.deepEqual(shown[1], [{ type: 'image', file_id, mime: 'image/png' }]);
+  assert.equal(shown[0][0].file_id, file_id);
+  assert.equal((await parley.get(`${where}/export`)).json.messages[0].attachments.length, 2);
+  assert.match((await parley.get(`${where}/export?format=markdown`)).text, /with pictures/);
+
+  const back = await bytesOf(`/api/files/${file_id}`, mine.headers);
+  assert.equal(back.status, 200);
+  assert.deepEqual(back.bytes, Buffer.from(PNG, 'base64'));
+  assert.equal(back.headers['content-type'], 'image/png');
+  assert.equal(back.headers['x-content-type-options'], 'nosniff');
+  assert.match(back.headers['content-security-policy'], /default-src 'none'.*sandbox/);
+  assert.equal((await bytesOf(`/api/files/${shown[0][1].file_id}`)).headers['content-type'], 'image/gif', 'who reads the conversation sees its pictures');
+
+  await parley.request(where, { method: 'DELETE', ...mine });
+  assert.equal((await bytesOf(`/api/files/${file_id}`, mine.headers)).status, 404);
+});
+
+test('a picture that no question shows is its owner\'s alone, is bounded in number, and is erased with him', async () => {
+  const put = await parley.post('/api/files', picture(url()));
+  const mine = { headers: { Cookie: cookieOf(put) } };
+  const where = `/api/files/${put.json.file_id}`;
+  assert.equal((await bytesOf(where, mine.headers)).status, 200);
+  assert.equal((await bytesOf(where)).status, 404);
+  const theft = await ask('mine now mock:', [{ type: 'image', file_id: put.json.file_id }]);
+  assert.deepEqual([theft.status, theft.json.code], [404, 'unknown_file']);
+  const put20 = [];
+  for (let i = 0; i < 20; i++) put20.push((await parley.request('/api/files', { method: 'POST', json: picture(url()), ...mine })).json.file_id);
+  assert.equal((await bytesOf(where, mine.headers)).status, 404, 'the oldest gave way');
+  assert.equal((await bytesOf(`/api/files/${put20[0]}`, mine.headers)).status, 200);
+  assert.equal((await parley.request('/api/visitor', { method: 'DELETE', ...mine })).status, 200);
+  assert.equal((await bytesOf(`/api/files/${put20[0]}`, mine.headers)).status, 404);
+  for (const [body, status, code] of [[picture('data:,'), 400, 'invalid_image'], [{ type: 'image', file_id: 'file_1' }, 400, 'invalid_field'],
+    [[], 400, 'invalid_field'], [picture(url(big(100000))), 413, 'image_too_large']]) {
+    const reply = await parley.post('/api/files', body);
+    assert.deepEqual([reply.status, reply.json.code], [status, code]);
+  }
+  assert.equal((await bytesOf('/api/files/..%2f..%2fx')).status, 404);
 });
 
 test('questions with pictures are never answered from the cache', async () => {
@@ -75,7 +141,10 @@ for (const [what, attachments, status, code] of [
   ['no list', 'x', 400, 'invalid_field'],
   ['no object', ['x'], 400, 'invalid_field'],
   ['another type', [{ type: 'audio', data_url: url() }], 400, 'invalid_field'],
-  ['a file id', [{ type: 'image', file_id: 'file_1' }], 400, 'invalid_field'],
+  ['a file id that nobody was given', [{ type: 'image', file_id: 'file_1' }], 404, 'unknown_file'],
+  ['a file id that is none', [{ type: 'image', file_id: '../../etc/passwd' }], 400, 'invalid_field'],
+  ['a picture and a name', [{ ...picture(url()), file_id: 'file_1' }], 400, 'invalid_field'],
+  ['neither of the two', [{ type: 'image' }], 400, 'invalid_field'],
   ['a web address', [picture('https://example.org/a.png')], 400, 'invalid_image'],
   ['an SVG', [picture(url('PHN2Zy8+', 'image/svg+xml'))], 400, 'invalid_image'],
   ['HTML that calls itself a PNG', [picture(url(Buffer.from('<html><body>hello').toString('base64')))], 400, 'invalid_image'],
