@@ -140,7 +140,7 @@ static enum result read_file_id(const char *id, size_t len, struct chat_image *o
 }
 
 enum result dialect_attachment(struct json_object *entry, const struct dialect_limits *limits,
-                             struct chat_image *out, struct fault *fault)
+                               struct chat_image *out, struct fault *fault)
 {
     const char *type, *url = NULL, *id = NULL;
     size_t len, id_len;
@@ -188,6 +188,7 @@ enum result parse_attachments(struct json_object *body, const struct dialect_lim
         return out_of_memory(fault);
     out->image_count = count; /* what a failure leaves half made is freed with the request */
     for (size_t i = 0; i < count && result == RESULT_OK; i++)
-        result = dialect_attachment(json_object_array_get_idx(list, i), limits, &out->images[i], fault);
+        result =
+            dialect_attachment(json_object_array_get_idx(list, i), limits, &out->images[i], fault);
     return result;
 }

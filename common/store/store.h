@@ -103,7 +103,7 @@ struct store_turn {
 };
 
 struct store_turn_begun {
-    bool duplicate; /* client_message_id was known: message_id is the existing answer's */
+    bool duplicate;       /* client_message_id was known: message_id is the existing answer's */
     char visitor[CAP_ID]; /* of a newcomer's duplicate: who the newcomer is; "" otherwise */
     char conversation_id[CAP_ID];
     char message_id[CAP_ID];      /* of the assistant message */

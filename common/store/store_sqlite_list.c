@@ -32,11 +32,11 @@ static const char *or_empty(const char *text)
 #define CONVERSATION_COLUMNS                                                                       \
     "c.id, c.public_id, c.contract, c.user_id, c.title, c.created_ms, c.updated_ms"
 
-/* What it has cost, for whom it belongs to. */
+/* What it has cost, for whom it belongs to and for keys; USER_ID_ACCESS=open does not count here. */
 #define USAGE_COLUMNS "u.answers, u.prompt_tokens, u.completion_tokens, u.cost_nano"
 #define USAGE_JOIN                                                                                 \
     " LEFT JOIN usage_by_conversation AS u ON u.conversation_id = c.id"                            \
-    " AND (:any OR (c.owner_kind = :kind AND c.owner_id = :owner))"
+    " AND (:kind = 'key' OR (c.owner_kind = :kind AND c.owner_id = :owner))"
 
 static void read_conversation(struct db_stmt *stmt, struct store_conversation *out)
 {

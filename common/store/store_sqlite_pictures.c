@@ -17,9 +17,9 @@
 static bool show_file(struct db *db, int64_t message, const char *file_id,
                       const struct owner *owner)
 {
-    struct db_stmt *stmt = db_prepare(
-        db, "INSERT INTO pictures (message_id, file_id) SELECT :message, id FROM files"
-            " WHERE public_id = :file AND owner_kind = :kind AND owner_id = :owner");
+    struct db_stmt *stmt =
+        db_prepare(db, "INSERT INTO pictures (message_id, file_id) SELECT :message, id FROM files"
+                       " WHERE public_id = :file AND owner_kind = :kind AND owner_id = :owner");
 
     db_bind_int(stmt, ":message", message);
     db_bind_text(stmt, ":file", file_id);

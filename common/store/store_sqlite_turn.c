@@ -99,7 +99,8 @@ static struct db_stmt *find_statement(struct db *db, const struct store_turn *tu
 /* A visitor whom that send, without a cookie, has made, which said the same, and who has asked nothing since. */
 #define SAME_NEWCOMER                                                                              \
     "q.content = :content AND EXISTS (SELECT 1 FROM visitors AS v WHERE v.id = c.owner_id"         \
-    " AND v.newcomer AND v.created_ms = q.created_ms) AND NOT EXISTS (SELECT 1 FROM conversations AS o"           \
+    " AND v.newcomer AND v.created_ms = q.created_ms) AND NOT EXISTS (SELECT 1 FROM "              \
+    "conversations AS o"                                                                           \
     " WHERE o.owner_kind = c.owner_kind AND o.owner_id = c.owner_id AND o.id <> c.id)"             \
     " AND NOT EXISTS (SELECT 1 FROM messages AS o WHERE o.conversation_id = c.id"                  \
     " AND o.role = 'user' AND o.id > q.id)"

@@ -122,8 +122,7 @@ static enum result begin(struct exchange *exchange, begin_again *verb, bool cont
     again.provider = choice.provider->name;
     again.model = choice.model;
     again.lease_until_ms = again.now_ms + CHAT_LEASE_MS;
-    cost.answer_tokens =
-        choice.provider->max_tokens + (continues ? answer_go_on_estimate() : 0);
+    cost.answer_tokens = choice.provider->max_tokens + (continues ? answer_go_on_estimate() : 0);
     result = limits_admit(exchange->app->limits, &chat->limits, &cost, again.now_ms, fault);
     if (result != RESULT_OK)
         return result;

@@ -55,7 +55,8 @@ static enum result keep(const struct exchange *exchange, const struct chat_image
 
     if (result != RESULT_OK)
         return result;
-    result = store_file_put(app->store, &exchange->owner, picture, &plan->in_store, now_ms, id, fault);
+    result =
+        store_file_put(app->store, &exchange->owner, picture, &plan->in_store, now_ms, id, fault);
     limits_settle(app->store, plan, now_ms, result, fault);
     return result;
 }
@@ -111,9 +112,8 @@ static void send_picture(struct exchange *exchange, const struct store_file *fil
     unsigned char *bytes = malloc(size + 1);
     struct fault fault;
 
-    if (bytes == NULL ||
-        sodium_base642bin(bytes, size + 1, file->base64, file->base64_len, NULL, &len, NULL,
-                          sodium_base64_VARIANT_ORIGINAL) != 0) {
+    if (bytes == NULL || sodium_base642bin(bytes, size + 1, file->base64, file->base64_len, NULL,
+                                           &len, NULL, sodium_base64_VARIANT_ORIGINAL) != 0) {
         fault_set(&fault, RESULT_INTERNAL, "internal_error", NULL, "This file cannot be read.");
         response_fault(response, &fault);
     } else {

@@ -195,6 +195,9 @@ test('a pasted picture reaches the model', async () => {
   const sent = mock.requests.map((call) => call.body).filter((body) => body.includes('What is on the picture'));
   assert.equal(sent.length, 1);
   assert.match(sent[0], /data:image\/jpeg;base64,/);
+  await page.reload();
+  await page.waitForFunction(() => document.querySelector('.sent-picture')?.naturalWidth === 40);
+  assert.match(await page.getAttribute('.sent-picture', 'src'), /\/api\/files\/file_/);
 });
 
 test('an answer that reached its length limit goes on after Continue', async () => {

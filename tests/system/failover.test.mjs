@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { startParley } from './harness.mjs';
+import { parleyCommand, startParley } from './harness.mjs';
 import { startMock } from './mock_provider.mjs';
 
 const further = (mock) => ({ PROVIDERS: 'spare', PROVIDER_SPARE_BASE: mock.url, PROVIDER_SPARE_API_KEY: 'sk-spare-key',

@@ -110,6 +110,7 @@ test('conversations, messages and histories are as described', async () => {
   await ask('POST', '/api/conversations/{id}/regenerate', { args: { id }, json: {} });
   await ask('POST', '/api/conversations/{id}/regenerate', { json: {}, status: 404 });
   await ask('POST', '/api/messages/{message_id}/continue', { args: { message_id: 'msg_none' }, json: {}, status: 404 });
+  await ask('POST', '/api/conversations/{id}/regenerate', { args: { id }, json: { deliver: 'poll' }, status: 202 });
   await ask('GET', '/api/conversations/{id}', { args: { id } });
   await ask('GET', '/api/conversations/{id}', { args: { id }, query: '?all=1' });
   await ask('PATCH', '/api/conversations/{id}', { args: { id }, json: { title: 'Renamed' } });
@@ -162,6 +163,13 @@ test('polling and stopping are as described', async () => {
 });
 
 test('the service endpoints are as described', async () => {
+  const picture = { type: 'image', data_url: 'data:image/gif;base64,R0lGODlhAQABAAAAACw=' };
+  const { file_id } = (await ask('POST', '/api/files', { json: picture, status: 201 })).json;
+  await ask('POST', '/api/files', { json: { type: 'image', data_url: 'data:,' }, status: 400 });
+  await ask('GET', '/api/files/{id}', { args: { id: file_id }, status: 404 });
+  const shown = (await ask('POST', '/api/chat', { json: { message: 'look mock:', attachments: [picture] } })).json.conversation_id;
+  const { attachments } = (await ask('GET', '/api/conversations/{id}', { args: { id: shown } })).json.messages[0];
+  await ask('GET', '/api/files/{id}', { args: { id: attachments[0].file_id } });
   for (const where of ['/api/models', '/api/whoami', '/api/rate-limit', '/api/config', '/api/health', '/api/health/detailed', '/health']) await ask('GET', where);
 });
 

@@ -382,9 +382,10 @@ static void who_has_come_with_his_cookie_cannot_be_become(void **state)
 static void a_newcomers_user_id_is_found_again(void **state)
 {
     struct store_fixture *fixture = *state;
-    struct ask ask = {
-        .client_message_id = "0123456789abcdef", .newcomer = true, .user_id = "ann", .contract = "user"
-    };
+    struct ask ask = { .client_message_id = "0123456789abcdef",
+                       .newcomer = true,
+                       .user_id = "ann",
+                       .contract = "user" };
     struct store_turn_begun begun, second;
     struct fault fault = { 0 };
 

@@ -136,6 +136,8 @@ export function createClient({ base, credentials = 'same-origin', fetch: fetcher
     remove: (conversation) => call('DELETE', `api/conversations/${id(conversation)}`),
     exportUrl: (conversation, format) =>
       new URL(`api/conversations/${id(conversation)}/export?format=${id(format)}`, base).href,
+    /** Where the picture of an attachment is. */
+    fileUrl: (file) => new URL(`api/files/${id(file)}`, base).href,
   };
 }
 

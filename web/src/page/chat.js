@@ -177,7 +177,7 @@ export function createChat(parts, on) {
       const text = String(message.content ?? '');
       if (message.role === 'user') {
         question = { text, pictures: [] };
-        add(createQuestion(text, { pictures: (message.attachments ?? []).map((one) => one.data_url).filter(Boolean) }));
+        add(createQuestion(text, { pictures: (message.attachments ?? []).filter((one) => one.file_id).map((one) => client.fileUrl(one.file_id)) }));
         return;
       }
       if (message.role !== 'assistant') return;
