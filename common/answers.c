@@ -411,6 +411,8 @@ static void retried(struct answer *answer, bool stored, int64_t now)
         return;
     }
     answer->answers->lost += !stored;
+    METRICS_COUNT(METRICS_UNSAVED, 1, { "provider", answer->provider->name },
+                  { "outcome", stored ? "late" : "lost" });
     log_write(stored ? LOG_WARN : LOG_ERROR, stored ? "answer_saved_late" : "answer_lost",
               (struct log_field[]){ LOG_STR("message_id", answer->message_id),
                                     LOG_STR("request_id", answer->request_id),

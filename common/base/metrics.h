@@ -21,6 +21,7 @@ enum metrics_counter {
     METRICS_PROVIDER_FAILS, /* provider, code; of answers that failed in the end */
     METRICS_ATTEMPTS,       /* provider */
     METRICS_ATTEMPT_FAILS,  /* provider, code; also those that another attempt made good */
+    METRICS_UNSAVED,        /* provider, outcome: late, lost */
     METRICS_COST,           /* provider, model; counted in billionths, shown in millionths */
     METRICS_COUNTERS
 };

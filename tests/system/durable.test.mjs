@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { eventually, PARLEY, startParley } from './harness.mjs';
+import { eventually, PARLEY, parleyCommand, startParley } from './harness.mjs';
 import { startMock } from './mock_provider.mjs';
 
 const words = (n) => Array.from({ length: n }, (_, i) => `w${i} `).join('');
@@ -255,6 +255,8 @@ describe('a store in trouble', () => {
       const [row] = await own.sql(`SELECT status, length(content) AS n FROM messages WHERE public_id = '${running.first.message_id}'`);
       return row.status === 'complete' && row.n === 60 * 2000;
     }, 20000, 100), 'the answer was not saved when there was room again');
+    const { stdout } = await parleyCommand(['status', '--json', String(own.pid)], { env: own.environment(), cwd: own.dir });
+    assert.deepEqual(JSON.parse(stdout).counters.unsaved_answers, [{ provider: 'openai', outcome: 'late', value: 1 }]);
   });
 
   test('a read-only file system: a clear error before the provider is called', async (t) => {
