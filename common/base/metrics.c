@@ -35,8 +35,8 @@ static const struct {
     [METRICS_ATTEMPTS] = { "provider_attempts", "Times that a provider was asked." },
     [METRICS_ATTEMPT_FAILS] = { "attempt_failures",
                                 "Attempts that failed, by provider and code, made good or not." },
-    [METRICS_UNSAVED] = { "unsaved_answers",
-                          "Answers that the store did not take at once: late ones, and lost ones." },
+    [METRICS_UNSAVED] = { "unsaved_answers", "Answers that the store did not take at once: late "
+                                             "ones, and lost ones." },
     [METRICS_COST] = { "cost", "Cost of answers in millionths of the currency of the prices.",
                        1000 },
 };
