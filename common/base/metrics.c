@@ -15,6 +15,8 @@
 #include "common/base/json.h"
 #include "common/base/text.h"
 
+#define COST_UNIT 1000
+
 enum { SERIES_FREE, SERIES_MAKING, SERIES_READY };
 
 static const int64_t bounds_us[METRICS_BUCKETS - 1] = { 500,     1000,     2500,    5000,
@@ -25,7 +27,6 @@ static const int64_t bounds_us[METRICS_BUCKETS - 1] = { 500,     1000,     2500,
 static const struct {
     const char *name; /* without prefix and _total */
     const char *help;
-    uint64_t unit; /* what is counted is shown divided by this; 0 = as it is */
 } counters[METRICS_COUNTERS] = {
     [METRICS_REQUESTS] = { "requests", "Requests by route, method and status." },
     [METRICS_ERRORS] = { "errors", "Error replies by code." },
@@ -37,8 +38,7 @@ static const struct {
                                 "Attempts that failed, by provider and code, made good or not." },
     [METRICS_UNSAVED] = { "unsaved_answers", "Answers that the store did not take at once: late "
                                              "ones, and lost ones." },
-    [METRICS_COST] = { "cost", "Cost of answers in millionths of the currency of the prices.",
-                       1000 },
+    [METRICS_COST] = { "cost", "Cost of answers in millionths of the currency of the prices." },
 };
 
 static const struct {
@@ -217,9 +217,10 @@ const char *metrics_time_name(enum metrics_time which)
     return times[which].name;
 }
 
+/* Cost is counted finer than it is shown, so that small answers are not rounded to nothing. */
 static uint64_t shown(const struct metrics_series *series, enum metrics_counter which)
 {
-    return get(&series->value) / (counters[which].unit > 0 ? counters[which].unit : 1);
+    return get(&series->value) / (which == METRICS_COST ? COST_UNIT : 1);
 }
 
 static void put_counter(const struct metrics *metrics, enum metrics_counter which, struct buf *out)
