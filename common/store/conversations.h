@@ -52,10 +52,10 @@ struct store_message {
     const char *error_code;
     struct stream_usage usage;
     const char *attachments; /* its pictures as JSON: [{"type":"image","file_id":...,"mime":...}] */
-    const char *continues; /* id of the answer that this one goes on from, NULL if none */
-    bool again;            /* another answer to a question that had one */
-    int rating;            /* 1, -1, 0 = none */
-    const char *sources;   /* JSON of the passages that the answer was given, NULL = none */
+    const char *continues;   /* id of the answer that this one goes on from, NULL if none */
+    bool again;              /* another answer to a question that had one */
+    int rating;              /* 1, -1, 0 = none */
+    const char *sources;     /* JSON of the passages that the answer was given, NULL = none */
     int64_t created_ms, updated_ms;
 };
 
