@@ -75,7 +75,7 @@ test('/status is a page for people and ?json for programs, and shows a running s
   assert.equal(json.pid, parley.pid);
 });
 
-test('strangers and requests that came through an unknown proxy see nothing', async (t) => {
+test('requests that came through an unknown proxy see nothing', async () => {
   for (const front of ['nginx', 'lighttpd']) {
     for (const name of ['X-Forwarded-For', 'Forwarded', 'X-Real-IP']) {
       const reply = await parley.through(front).get('/metrics', { headers: { [name]: '127.0.0.1' } });
@@ -83,9 +83,32 @@ test('strangers and requests that came through an unknown proxy see nothing', as
       assert.doesNotMatch(reply.text, /parley_/);
     }
   }
-  const closed = await startParley({ mock, via: 'nginx', workers: 1, env: { STATUS_ALLOW: '10.1.0.0/16' } });
+});
+
+test('from elsewhere a key of ADMIN_KEYS opens them, and nothing else does', async (t) => {
+  const closed = await startParley({ mock, via: 'nginx', workers: 1, env: { STATUS_ALLOW: '10.1.0.0/16', ADMIN_KEYS: 'nobody, watcher' } });
   t.after(() => closed.stop());
-  for (const where of ['/status', '/status?json', '/metrics']) assert.equal((await closed.get(where)).status, 403);
+  const make = async (name) => {
+    const made = await parleyCommand(['keys', 'add', name], { env: { PARLEY_ENV: '/dev/null', DATABASE_URL: `sqlite:${closed.db}` } });
+    assert.equal(made.code, 0, made.stderr);
+    return /pk_\S+/.exec(made.stdout)[0];
+  };
+  const [admin, shop] = [await make('watcher'), await make('watch')];
+  const bearer = (key) => ({ Authorization: `Bearer ${key}` });
+  for (const where of ['/status', '/status?json', '/metrics']) {
+    for (const [headers, status, code] of [
+      [{}, 403, 'not_allowed_here'], [{ 'X-Forwarded-For': '10.1.0.1' }, 403, 'not_allowed_here'], [bearer(shop), 403, 'not_allowed_here'],
+      [{ ...bearer(shop), 'X-Forwarded-For': '10.1.0.1' }, 403, 'not_allowed_here'], [bearer(`${admin}x`), 401, 'invalid_key'], [bearer(''), 401, 'invalid_key'],
+      [bearer(admin), 200], [{ ...bearer(admin), 'X-Forwarded-For': '203.0.113.9' }, 200]]) {
+      const reply = await closed.get(where, { headers });
+      assert.equal(reply.status, status, `${where} ${JSON.stringify(headers)}: ${reply.text}`);
+      assert.equal(reply.json?.code, code, where);
+      if (code) assert.doesNotMatch(reply.text, /parley_|serving/);
+    }
+  }
+  assert.ok(!closed.logText().includes(admin.slice(0, 12)), 'a key in the log');
+  await parleyCommand(['keys', 'revoke', 'watcher'], { env: { PARLEY_ENV: '/dev/null', DATABASE_URL: `sqlite:${closed.db}` } });
+  assert.equal((await closed.get('/metrics', { headers: bearer(admin) })).status, 401);
 });
 
 test('counts survive the worker that made them', async () => {
