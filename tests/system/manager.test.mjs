@@ -2,7 +2,7 @@
  * The process manager under load: reloads, a new program, stuck, stopped and grown workers, rotated logs, a killed
  * master. Nobody may notice what need not be noticed.
  *
- * PARLEY_TEST_LOAD_SECONDS=60 makes the load test longer (10).
+ * PARLEY_TEST_LOAD_SECONDS=60 makes the load test longer (10), with a reload every five seconds.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -13,9 +13,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { PARLEY, end, eventually, parleyCommand, start, startParley, tempDir } from './harness.mjs';
 import { startMock } from './mock_provider.mjs';
+import { openNotifySocket } from './notify_socket.mjs';
 
 const LOAD_S = Number(process.env.PARLEY_TEST_LOAD_SECONDS ?? 10);
-const RELOAD_MS = 2000;
+const RELOAD_MS = LOAD_S >= 60 ? 5000 : 2000;
 
 let mock;
 before(async () => { mock = await startMock(); });
@@ -136,6 +137,27 @@ describe('a reload', { concurrency: 2 }, () => {
     assert.equal(stream.deltas.length, 60);
     assert.equal(stream.last.finish_reason, 'stop');
   });
+});
+
+test('a service manager hears when it serves, reloads, replaces its program, lives and stops', async (t) => {
+  const manager = await openNotifySocket(`@parley-test-${process.pid}`);
+  t.after(() => manager.close());
+  const parley = await withSettings({ workers: 1, env: { NOTIFY_SOCKET: manager.name, WATCHDOG_USEC: '200000' } });
+  t.after(() => parley.stop());
+  assert.equal((await manager.next('READY')).MAINPID, String(parley.pid));
+
+  for (const [settings, event, signal] of [['', 'switched', 'SIGHUP'], ['', 'switched', 'SIGUSR2'], ['MAX_STREAMS=many\n', 'reload_refused', 'SIGHUP']]) {
+    const before = Number(process.hrtime.bigint() / 1000n);
+    parley.settings(settings);
+    await parley.more(event, signal);
+    assert.ok(Number((await manager.next('RELOADING')).MONOTONIC_USEC) >= before, event);
+    assert.equal((await manager.next('READY')).MAINPID, String(parley.pid));
+  }
+
+  await manager.next('WATCHDOG');
+  await manager.next('WATCHDOG');
+  await parley.stopParley();
+  assert.ok(Number((await manager.next('STOPPING')).EXTEND_TIMEOUT_USEC) > 0);
 });
 
 describe('a new program', { concurrency: 2 }, () => {
