@@ -108,7 +108,15 @@ static void on_reopen(struct master *master, int number)
     if (master->options.reopen == NULL)
         return;
     master->options.reopen(master->options.ctx);
-    master_signal_all(master, number);
+    for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
+        struct child *child = &master->children[i];
+
+        /* One that is starting may have no handler yet, and would die of it. */
+        if (child->pid > 0 && child->state == CHILD_STARTING)
+            child->reopen = true;
+        else if (child->pid > 0)
+            kill(child->pid, number);
+    }
 }
 
 static void reap(struct master *master)

@@ -31,6 +31,7 @@ struct child {
     int64_t kill_ms;      /* monotonic, when leaving or dumping: SIGKILL then */
     int64_t max_requests; /* with jitter; 0 = any */
     int64_t max_memory_kb;
+    bool reopen; /* its log files, as soon as it can hear of it */
 };
 
 /* Where one worker should be at any time. */

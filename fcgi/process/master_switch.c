@@ -205,6 +205,7 @@ static void become_program(struct master *master)
         atomic_fetch_add(&options->board->replaced, 1);
     notify_reloading();
     signals_hold(); /* until the next program has its handlers */
+    signals_give_back();
     handover_exec(&handover);
     signals_release();
     announce(master);
@@ -248,6 +249,9 @@ static void became_ready(struct master *master, struct child *child)
     struct child *before;
 
     child->state = CHILD_SERVING;
+    if (child->reopen)
+        kill(child->pid, SIGUSR1);
+    child->reopen = false;
     if (master->switching)
         return;
     while ((before = predecessor(master, child)) != NULL)

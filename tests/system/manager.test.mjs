@@ -86,7 +86,7 @@ test('reloads and a new program under load: no failed request, no cut stream', {
   assert.equal(parley.count('program_replacing'), 1);
   assert.equal(parley.pid, pid);
   assert.ok(await eventually(() => parley.workerPids().length === 2, 15000, 20), `${parley.workerPids()}`);
-  assert.deepEqual(await parley.stopParley(), { code: 0, signal: null });
+  assert.deepEqual(await parley.stopParley(), { code: 0, signal: null }, parley.logText(40));
 });
 
 describe('a reload', { concurrency: 2 }, () => {
