@@ -71,8 +71,11 @@ test('/status is a page for people and ?json for programs, and shows a running s
   for (const worker of json.workers) {
     assert.equal(worker.state, 'serving');
     assert.ok(worker.memory_kb > 1000 && worker.silent_ms < 2000, JSON.stringify(worker));
+    for (const number of ['requests', 'streams', 'lag_us', 'threads_queued']) assert.equal(typeof worker[number], 'number', number);
   }
   assert.equal(json.pid, parley.pid);
+  for (const stage of ['queue', 'handler', 'store', 'first_delta', 'reply'])
+    assert.ok(json.workers.reduce((sum, { times }) => sum + times[stage].count, 0) >= 1, stage);
 });
 
 test('requests that came through an unknown proxy see nothing', async () => {
@@ -138,12 +141,16 @@ describe('the request log', () => {
   test('has provider, model, tokens and the client as a hash, never its address', async () => {
     await parley.post('/api/chat', { message: 'logged mock:deltas=2' });
     const line = await parley.waitLog((l) => l.event === 'request' && l.route === '/api/chat' && l.provider);
-    for (const key of ['request_id', 'method', 'status', 'bytes', 'queue_ms', 'total_ms', 'outcome']) assert.ok(key in line, key);
+    for (const key of ['request_id', 'method', 'status', 'bytes', 'queue_ms', 'total_ms', 'prompt_tokens', 'outcome']) assert.ok(key in line, key);
     assert.equal(line.provider, 'openai');
     assert.equal(line.model, 'mock-model-2024');
     assert.ok(line.completion_tokens > 0);
     assert.match(line.client, /^[0-9a-f]{16}$/);
     assert.doesNotMatch(parley.logText(), /127\.0\.0\.1/);
+    const stream = await parley.stream('/api/chat/stream', { message: 'logged stream mock:deltas=2' });
+    await stream.ended;
+    const streamed = await parley.waitLog((l) => l.event === 'request' && l.request_id === stream.headers['x-request-id']);
+    assert.ok(streamed.first_delta_ms > 0 && streamed.first_delta_ms <= streamed.total_ms, JSON.stringify(streamed));
     const others = parley.logs.filter((l) => l.event === 'request' && l.client);
     assert.equal(new Set(others.map((l) => l.client)).size, 1);
   });
