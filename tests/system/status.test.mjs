@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 
-import { eventually, parleyCommand, startParley } from './harness.mjs';
+import { PARLEY, end, eventually, parleyCommand, start, startParley } from './harness.mjs';
 import { startMock } from './mock_provider.mjs';
 
 let mock;
@@ -128,6 +128,12 @@ describe('parley status', () => {
     for (const pid of parley.workerPids()) assert.match(stdout, new RegExp(`^${pid} +serving`, 'm'));
     const all = await parleyCommand(['status', '--json', String(parley.pid)]);
     assert.equal(JSON.parse(all.stdout).pid, parley.pid);
+  });
+  test('--watch shows them again and again', async (t) => {
+    const child = start(PARLEY, ['status', '--watch', String(parley.pid)], { env: { PATH: process.env.PATH } });
+    t.after(() => end(child, 'SIGKILL').catch(() => {}));
+    const shown = () => child.output.split(/^Parley /m).length - 1;
+    assert.ok(await eventually(() => shown() >= 2, 10000, 20), child.output);
   });
   test('says that nothing runs', async () => {
     const { code, stderr } = await parleyCommand(['status', '1']);
