@@ -7,10 +7,10 @@
  */
 #include "fcgi/process/dump.h"
 
+#include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -57,11 +57,11 @@ static void on_fatal(int number)
 
 static void use_own_stack(void)
 {
-    stack_t stack = { .ss_size = STACK_SIZE };
+    static char memory[STACK_SIZE];
+    const stack_t stack = { .ss_sp = memory, .ss_size = sizeof memory };
 
-    stack.ss_sp = malloc(STACK_SIZE); /* until the process ends */
-    if (stack.ss_sp != NULL && sigaltstack(&stack, NULL) != 0)
-        free(stack.ss_sp);
+    if (sigaltstack(&stack, NULL) != 0)
+        log_warn("no_signal_stack", LOG_STR("error", strerror(errno)));
 }
 
 void dump_on_fatal_signals(void)
