@@ -182,6 +182,10 @@ describe('the request log', () => {
     t.after(() => behind.stop());
     assert.equal((await behind.get('/api/health', { headers })).headers['x-request-id'], id);
     assert.notEqual((await behind.get('/api/health', { headers: { 'X-Request-Id': 'no id "at all"' } })).headers['x-request-id'], 'no id "at all"');
+    for (const [at, message, passed] of [[behind, 'trusted-id', true], [parley, 'stranger-id', false]]) {
+      await at.post('/api/chat', { message: `${message} mock:` }, { headers });
+      assert.equal(mock.calls(`${message} `)[0].headers['x-request-id'] === id, passed, message);
+    }
     /* and its visitors are not this machine */
     assert.equal((await behind.get('/metrics', { headers: { 'X-Forwarded-For': '203.0.113.9' } })).status, 403);
     assert.equal((await behind.get('/metrics', { headers: { 'X-Forwarded-For': '::1' } })).status, 200);
