@@ -175,7 +175,14 @@ const struct config_option config_options[] = {
       .fallback = "127.0.0.0/8 ::1",
       .help =
           "Networks that may see /status and /metrics. Requests that came through a proxy which "
-          "Parley does not know are refused in any case." },
+          "Parley does not know are refused, unless they bring a key of ADMIN_KEYS." },
+    { .name = "ADMIN_KEYS",
+      .section = process,
+      STRING(admin_keys),
+      .fallback = "",
+      .help =
+          "Names of API keys (`parley keys add NAME`), separated by spaces or commas, with which "
+          "/status and /metrics may be seen from anywhere; empty = with none." },
 
     { .name = "LOG_LEVEL",
       .section = logging,

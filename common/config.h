@@ -47,6 +47,7 @@ struct config {
     char *socket_mode;  /* octal */
     char *socket_owner; /* user:group, "" = as made */
     char *status_allow; /* list of networks */
+    char *admin_keys;   /* names of API keys */
 
     /* log */
     char *log_level;  /* error | warn | info | debug */

@@ -20,7 +20,7 @@ packages_run="lighttpd:the_web_server_of_make_run curl:checks_that_it_answers"
 packages_test="libcmocka-dev:unit_tests clang:second_compiler clang-format:style cppcheck:style \
 universal-ctags:function_lengths valgrind:memory_checks nginx-light:system_tests spawn-fcgi:system_tests \
 lighttpd:system_tests apache2:system_tests libapache2-mod-fcgid:system_tests caddy:system_tests supervisor:system_tests \
-systemd:socket_activation curl:system_tests sqlite3:looks_into_stores redis-server:system_tests chromium:browser_tests"
+systemd:socket_activation curl:system_tests sqlite3:looks_into_stores redis-server:system_tests python3-yaml:reads_compose.yaml chromium:browser_tests"
 
 NODE_LEAST=18
 
@@ -41,6 +41,7 @@ is_there()
     lighttpd | apache2) [ -x "/usr/sbin/$1" ] ;;
     supervisor) command -v supervisord >/dev/null 2>&1 ;;
     systemd) command -v systemd-socket-activate >/dev/null 2>&1 ;;
+    python3-yaml) python3 -c 'import yaml' >/dev/null 2>&1 ;;
     universal-ctags) ctags --version 2>/dev/null | grep -q 'Universal' ;;
     gcc | make | curl | clang | caddy | chromium | cppcheck | redis-server | sqlite3 | spawn-fcgi | valgrind | clang-format)
         command -v "$1" >/dev/null 2>&1 ;;

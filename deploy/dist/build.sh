@@ -58,9 +58,13 @@ libraries_need=$(glibc "$tree"/parley/lib/*)
 cat >"$tree/INSTALL.txt" <<TEXT
 Parley $version for a shared host ($(uname -m); the program needs $program_needs, the libraries in lib/ $libraries_need).
 
-1. Copy the directory parley/ beside your public_html, not into it. Copy public_html/chat/ into public_html.
-2. In parley/: cp env.example .env; chmod 600 .env; put your key into .env.
+1. Copy the directory parley/ beside your public_html, not into it. Copy public_html/chat/ into public_html. If you do that with
+   FTP: parley/parley, chat/parley.cgi and chat/parley.fcgi need the rights 755.
+2. In parley/: cp env.example .env; chmod 600 .env; put your key into .env (without one the demo answers).
 3. Open https://your.site/chat/
+
+If it shows an error 500 or the text of a script: write parley.cgi for parley.fcgi in public_html/chat/.htaccess.
+What is wrong with the settings: ./parley check-config in parley/. What happened: parley/parley.log.
 
 If the host has libcurl itself (almost every host with PHP has), parley/lib/ may be deleted: then the host's is used and
 kept up to date by the host. More in docs/DEPLOYMENT.md, "Shared hosting".

@@ -373,6 +373,11 @@ static void on_socket(uv_poll_t *poll, int status, int events)
     watch(client);
 }
 
+static void on_hang_up(void *ctx)
+{
+    client_end(ctx, "client_gone");
+}
+
 /* (Re)arm the watcher: hang-up always, room to write while lagging. */
 static void watch(struct client *client)
 {
@@ -418,6 +423,8 @@ void answer_client_start(struct exchange *exchange, struct answer *answer,
     skip_partial(client, answer);
     client->started_ms = client->written_ms = clock_mono_ms();
     answer_attach(answer, &client->reader);
+    exchange->transport->hang_up = on_hang_up;
+    exchange->transport->hang_up_ctx = client;
     watch(client);
     on_changed(&client->reader);
 }

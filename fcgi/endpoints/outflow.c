@@ -139,6 +139,11 @@ static void on_socket(uv_poll_t *poll, int status, int events)
         watch(flow);
 }
 
+static void on_hang_up(void *ctx)
+{
+    leave(ctx);
+}
+
 /* (Re)arm the watcher: hang-up always, room to write while lagging. */
 static void watch(struct outflow *flow)
 {
@@ -192,6 +197,8 @@ struct outflow *outflow_open(struct exchange *exchange, const struct outflow_han
     if (flow->next != NULL)
         flow->next->prev = flow;
     exchange->app->outflows = flow;
+    exchange->transport->hang_up = on_hang_up;
+    exchange->transport->hang_up_ctx = flow;
     watch(flow);
     return flow;
 }

@@ -1,8 +1,9 @@
 /*
- * status: GET /status (a page; ?json) and GET /metrics (Prometheus), for STATUS_ALLOW only.
+ * status: GET /status (a page; ?json) and GET /metrics (Prometheus), for STATUS_ALLOW, and for whoever brings an
+ * API key that ADMIN_KEYS names.
  *
- * By default that is this machine. Behind a web proxy on the same machine every visitor comes from it, so a
- * request that says it was forwarded, by somebody whom Parley does not believe, is nobody's.
+ * By default the first is this machine. Behind a web proxy on the same machine every visitor comes from it, so a
+ * request that says it was forwarded, by somebody whom Parley does not believe, has no address here.
  *
  * Request thread.
  */
@@ -14,6 +15,7 @@
 #include "fcgi/app.h"
 #include "fcgi/endpoints/endpoints.h"
 #include "fcgi/http/exchange.h"
+#include "fcgi/http/identity.h"
 #include "fcgi/process/status.h"
 
 static bool came_through_a_stranger(const struct exchange *exchange)
@@ -27,16 +29,39 @@ static bool came_through_a_stranger(const struct exchange *exchange)
     return false;
 }
 
-static bool may_see(struct exchange *exchange)
+static bool is_allowed_address(const struct exchange *exchange)
 {
     struct net_list list;
+
+    return net_list_parse(exchange->app->config->status_allow, &list) &&
+           net_list_has(&list, exchange->peer.address) && !came_through_a_stranger(exchange);
+}
+
+static bool is_admin_key(const struct exchange *exchange)
+{
+    const char *list = exchange->app->config->admin_keys;
+    char name[CAP_ID];
+
+    while (exchange->owner.kind == OWNER_KEY && config_list_next(&list, name, sizeof name)) {
+        if (strcmp(name, exchange->owner.id) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool may_see(struct exchange *exchange)
+{
     struct fault fault;
 
-    if (net_list_parse(exchange->app->config->status_allow, &list) &&
-        net_list_has(&list, exchange->peer.address) && !came_through_a_stranger(exchange))
+    if (is_allowed_address(exchange))
         return true;
-    fault_set(&fault, RESULT_FORBIDDEN, "not_allowed_here", NULL,
-              "This page is only for the networks listed in the setting STATUS_ALLOW.");
+    if (identity_find(exchange, false, &fault) == RESULT_OK) {
+        if (is_admin_key(exchange))
+            return true;
+        fault_set(&fault, RESULT_FORBIDDEN, "not_allowed_here", NULL,
+                  "This page is only for the networks of the setting STATUS_ALLOW, and for the API "
+                  "keys of ADMIN_KEYS.");
+    }
     response_fault(&exchange->response, &fault);
     return false;
 }

@@ -50,6 +50,10 @@ struct transport_ops {
 
 struct transport {
     const struct transport_ops *ops;
+    /* Whoever watches may leave these here: called on the loop when the transport learns of a hang-up by other means
+     * than the descriptor. It may finish the transport. NULL = nobody. */
+    void (*hang_up)(void *ctx);
+    void *hang_up_ctx;
 };
 
 #endif

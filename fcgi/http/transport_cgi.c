@@ -7,7 +7,8 @@
  * stdout are one socket that is half-closed from the start (WEBSERVERS.md section 3). UV_PRIORITIZED is the
  * libuv event that asks for just these two: they are always reported, and urgent data never comes.
  *
- * A stdout that is a pipe cannot be made to report anything by SIGTERM: there the next write finds out.
+ * SIGTERM, by which web servers tell a CGI that its client has gone, is a hang-up that no pipe reports: who watches is
+ * told by transport->hang_up.
  *
  * One thread: the main one is request thread first and loop afterwards.
  */
@@ -226,9 +227,11 @@ enum result transport_cgi_open(const struct cgi_options *options, struct transpo
 void transport_cgi_hang_up(struct transport *transport)
 {
     struct cgi_transport *t = of(transport);
+
     t->gone = true;
-    shutdown(t->options.out_fd,
-             SHUT_RDWR); /* a socket wakes whoever watches it; a pipe does not mind */
+    shutdown(t->options.out_fd, SHUT_RDWR); /* a pipe does not mind */
+    if (transport->hang_up != NULL)
+        transport->hang_up(transport->hang_up_ctx);
 }
 
 /* ---- the one request of a process ---- */

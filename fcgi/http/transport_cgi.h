@@ -23,7 +23,8 @@ struct cgi_options {
 
 enum result transport_cgi_open(const struct cgi_options *options, struct transport **out);
 
-/* The client has left, says whoever knows (SIGTERM from the web server): writes fail, hung_up is true. */
+/* The client has left, says whoever knows (SIGTERM from the web server): writes fail, hung_up is
+ * true, and who watches is told, upon which the transport may be gone. */
 void transport_cgi_hang_up(struct transport *transport);
 
 /*

@@ -7,6 +7,7 @@
  */
 #include "fcgi/process/dump.h"
 
+#include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -54,13 +55,13 @@ static void on_fatal(int number)
     raise(number);
 }
 
-/* Static, because only the kernel would know of an allocated one until the process ends. */
 static void use_own_stack(void)
 {
     static char memory[STACK_SIZE];
-    stack_t stack = { .ss_sp = memory, .ss_size = sizeof memory };
+    const stack_t stack = { .ss_sp = memory, .ss_size = sizeof memory };
 
-    sigaltstack(&stack, NULL);
+    if (sigaltstack(&stack, NULL) != 0)
+        log_warn("no_signal_stack", LOG_STR("error", strerror(errno)));
 }
 
 void dump_on_fatal_signals(void)

@@ -23,6 +23,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "fcgi/process/master_private.h"
+#include "fcgi/process/notify.h"
 #include "fcgi/process/signals.h"
 
 /* ---- stopping ---- */
@@ -34,6 +35,7 @@ void master_begin_stop(struct master *master, const char *why)
     log_info("master_stopping", LOG_STR("why", why), LOG_INT("drain_ms", options->drain_ms));
     master->stage = MASTER_DRAINING;
     master->kill_at_ms = clock_mono_ms() + options->drain_ms + MASTER_KILL_GRACE_MS;
+    notify_stopping(options->drain_ms + 2 * MASTER_KILL_GRACE_MS);
     for (int i = 0; i < MASTER_MAX_WORKERS; i++)
         master->places[i].restart_ms = -1;
     if (options->stopping != NULL)
@@ -106,7 +108,15 @@ static void on_reopen(struct master *master, int number)
     if (master->options.reopen == NULL)
         return;
     master->options.reopen(master->options.ctx);
-    master_signal_all(master, number);
+    for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
+        struct child *child = &master->children[i];
+
+        /* One that is starting may have no handler yet, and would die of it. */
+        if (child->pid > 0 && child->state == CHILD_STARTING)
+            child->reopen = true;
+        else if (child->pid > 0)
+            kill(child->pid, number);
+    }
 }
 
 static void reap(struct master *master)
@@ -152,6 +162,23 @@ static void handle_signals(struct master *master)
     reap(master);
 }
 
+/* ---- signs of life ---- */
+
+static void begin_signs(struct master *master)
+{
+    master->alive_ms = notify_watchdog_ms() > 0 ? clock_mono_ms() : -1;
+}
+
+static void give_sign(struct master *master)
+{
+    int64_t now = clock_mono_ms();
+
+    if (master->alive_ms < 0 || now < master->alive_ms)
+        return;
+    master->alive_ms = now + notify_watchdog_ms();
+    notify_alive();
+}
+
 /* ---- the loop ---- */
 
 static void earlier(int64_t *due, int64_t time)
@@ -167,6 +194,7 @@ static int next_timeout(const struct master *master)
     int64_t due = master->stage == MASTER_RUNNING ? -1 : master->kill_at_ms;
     int64_t tick = master->stage == MASTER_RUNNING ? master_tick_wait(master) : -1;
 
+    earlier(&due, master->alive_ms);
     for (int i = 0; i < MASTER_MAX_WORKERS; i++)
         earlier(&due, master->places[i].restart_ms);
     for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
@@ -186,6 +214,7 @@ static void run_loop(struct master *master)
 
     while (master->stage == MASTER_RUNNING || master_any_child(master)) {
         poll(&watched, 1, next_timeout(master));
+        give_sign(master);
         handle_signals(master);
         check_kill_deadline(master);
         master_kill_late(master);
@@ -227,6 +256,7 @@ static void begin(struct master *master, const struct handover *handover)
     for (int i = 0; i < MASTER_MAX_WORKERS; i++)
         master->places[i].restart_ms = i < master->options.workers && handover == NULL ? 0 : -1;
     master->tick_ms = clock_mono_ms();
+    begin_signs(master);
     log_info("master_started", LOG_INT("workers", master->options.workers),
              LOG_INT("taken_over", handover != NULL ? (int64_t)handover->worker_count : 0));
     if (handover != NULL) {

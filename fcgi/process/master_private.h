@@ -31,6 +31,7 @@ struct child {
     int64_t kill_ms;      /* monotonic, when leaving or dumping: SIGKILL then */
     int64_t max_requests; /* with jitter; 0 = any */
     int64_t max_memory_kb;
+    bool reopen; /* its log files, as soon as it can hear of it */
 };
 
 /* Where one worker should be at any time. */
@@ -50,8 +51,10 @@ struct master {
     int64_t kill_at_ms; /* monotonic; meaningful when stopping */
     int64_t tick_ms;    /* monotonic, of the last look at the workers */
     int64_t forgive_ms; /* monotonic: no watchdog before, because we were asleep ourselves */
+    int64_t alive_ms;   /* monotonic, of the next sign of life for a service manager; -1 = none */
     unsigned generation;
 
+    bool announced;               /* the service manager knows that we serve */
     bool switching;               /* a new generation is starting */
     bool reload_again;            /* asked for meanwhile */
     bool undo;                    /* `before` is what to go back to */

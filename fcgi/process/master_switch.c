@@ -8,6 +8,8 @@
  *
  * SIGUSR2 first lets the new program look at the configuration (`check-config`), then becomes it (handover.h).
  *
+ * A service manager is told of both ends of it (notify.h), whatever came of it, because it waits for the second.
+ *
  * The watchdog looks at the beats of the scoreboard. A worker that is stuck gets SIGABRT, upon which it logs its
  * stack, and SIGCONT, should it only be stopped; a moment later SIGKILL.
  */
@@ -21,6 +23,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "fcgi/process/master_private.h"
+#include "fcgi/process/notify.h"
 #include "fcgi/process/signals.h"
 
 #define TICK_MS        1000
@@ -43,6 +46,12 @@ void master_begin_switch(struct master *master)
     }
 }
 
+static void announce(struct master *master)
+{
+    master->announced = true;
+    notify_ready(master->options.workers);
+}
+
 static void settle(struct master *master, bool kept)
 {
     master->switching = false;
@@ -51,6 +60,7 @@ static void settle(struct master *master, bool kept)
     if (master->undo && !kept)
         master->options = master->before;
     master->undo = false;
+    announce(master);
 }
 
 static bool is_of_switch(const struct master *master, const struct child *child)
@@ -122,8 +132,11 @@ void master_reload(struct master *master)
         return;
     }
     log_info("reloading", LOG_INT("generation", master->generation + 1));
-    if (!master->options.reload(master->options.ctx, &next))
+    notify_reloading();
+    if (!master->options.reload(master->options.ctx, &next)) {
+        announce(master);
         return;
+    }
     master->before = master->options;
     master->undo = true;
     master->options = next;
@@ -190,9 +203,12 @@ static void become_program(struct master *master)
              LOG_INT("workers", (int64_t)handover.worker_count));
     if (options->board != NULL)
         atomic_fetch_add(&options->board->replaced, 1);
+    notify_reloading();
     signals_hold(); /* until the next program has its handlers */
+    signals_give_back();
     handover_exec(&handover);
     signals_release();
+    announce(master);
     log_error("program_not_replaced", LOG_STR("error", strerror(errno)));
 }
 
@@ -233,6 +249,9 @@ static void became_ready(struct master *master, struct child *child)
     struct child *before;
 
     child->state = CHILD_SERVING;
+    if (child->reopen)
+        kill(child->pid, SIGUSR1);
+    child->reopen = false;
     if (master->switching)
         return;
     while ((before = predecessor(master, child)) != NULL)
@@ -245,6 +264,8 @@ static void became_ready(struct master *master, struct child *child)
             if (old->pid > 0 && old->place == PLACE_OLD && old->state == CHILD_SERVING)
                 master_retire(master, old);
         }
+        if (!master->announced)
+            announce(master);
     }
 }
 

@@ -79,6 +79,14 @@ void signals_hold(void)
     sigprocmask(SIG_BLOCK, &all, &held_mask);
 }
 
+void signals_give_back(void)
+{
+    int number;
+
+    while ((number = signals_next()) != 0)
+        kill(getpid(), number);
+}
+
 void signals_release(void)
 {
     sigprocmask(SIG_SETMASK, &held_mask, NULL);

@@ -18,6 +18,8 @@ void signals_unwatch(void);
 
 /* Around fork(): hold every signal back, so that a child never runs its parent's handlers. */
 void signals_hold(void);
+/* While they are held: what was recorded and not asked for yet is pending again, for the program that comes next. */
+void signals_give_back(void);
 /* In the parent afterwards: as before signals_hold. */
 void signals_release(void);
 /* In the child instead: no handlers, nothing blocked, the parent's pipe closed. */

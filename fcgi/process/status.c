@@ -21,6 +21,7 @@ struct view_worker {
     uint32_t generation;
     int64_t age_s, silent_ms, lag_us, lag_most_us, streams, busy, memory_kb, threads_busy, queued;
     uint64_t requests, turns;
+    const struct metrics *metrics;
 };
 
 struct view {
@@ -58,6 +59,7 @@ static void look_at(const struct scoreboard *board, int slot, struct view_worker
         .queued = from->metrics.gauges[METRICS_THREADS_QUEUED],
         .requests = metrics_total(&from->metrics, METRICS_REQUESTS),
         .turns = metrics_total(&from->metrics, METRICS_TURNS),
+        .metrics = &from->metrics,
     };
 }
 
@@ -95,6 +97,29 @@ static void put_number(struct buf *out, const char *key, uint64_t number)
     json_put_member_int(out, key, (int64_t)number);
 }
 
+static void put_time_json(const struct metrics_histogram *time, struct buf *out)
+{
+    uint64_t count = time->count;
+
+    buf_puts(out, "{");
+    put_number(out, "count", count);
+    put_number(out, "mean_us", count > 0 ? time->sum_us / count : 0);
+    json_put_member_int(out, "p50_us", metrics_quantile(time, 0.5));
+    json_put_member_int(out, "p95_us", metrics_quantile(time, 0.95));
+    json_put_member_int(out, "p99_us", metrics_quantile(time, 0.99));
+    buf_puts(out, "}");
+}
+
+static void put_times_json(const struct metrics *metrics, struct buf *out)
+{
+    buf_puts(out, ",\"times\":{");
+    for (int t = 0; t < METRICS_TIMES; t++) {
+        buf_putf(out, "%s\"%s\":", t == 0 ? "" : ",", metrics_time_name((enum metrics_time)t));
+        put_time_json(&metrics->times[t], out);
+    }
+    buf_puts(out, "}");
+}
+
 static void put_worker_json(const struct view_worker *worker, struct buf *out)
 {
     buf_puts(out, "{");
@@ -113,19 +138,7 @@ static void put_worker_json(const struct view_worker *worker, struct buf *out)
     json_put_member_int(out, "lag_us", worker->lag_us);
     json_put_member_int(out, "lag_most_us", worker->lag_most_us);
     json_put_member_int(out, "memory_kb", worker->memory_kb);
-    buf_puts(out, "}");
-}
-
-static void put_time_json(const struct metrics_histogram *time, struct buf *out)
-{
-    uint64_t count = time->count;
-
-    buf_puts(out, "{");
-    put_number(out, "count", count);
-    put_number(out, "mean_us", count > 0 ? time->sum_us / count : 0);
-    json_put_member_int(out, "p50_us", metrics_quantile(time, 0.5));
-    json_put_member_int(out, "p95_us", metrics_quantile(time, 0.95));
-    json_put_member_int(out, "p99_us", metrics_quantile(time, 0.99));
+    put_times_json(worker->metrics, out);
     buf_puts(out, "}");
 }
 
@@ -166,12 +179,9 @@ void status_put_json(const struct scoreboard *board, struct buf *out)
         buf_puts(out, i == 0 ? "" : ",");
         put_worker_json(&view->workers[i], out);
     }
-    buf_puts(out, "],\"times\":{");
-    for (int t = 0; t < METRICS_TIMES; t++) {
-        buf_putf(out, "%s\"%s\":", t == 0 ? "" : ",", metrics_time_name((enum metrics_time)t));
-        put_time_json(&view->sum.times[t], out);
-    }
-    buf_puts(out, "},");
+    buf_puts(out, "]");
+    put_times_json(&view->sum, out);
+    buf_puts(out, ",");
     metrics_put_json(&view->sum, out);
     buf_puts(out, "}\n");
     free(view);

@@ -134,8 +134,9 @@ static void start_beating(struct worker *worker)
 static void finish(struct worker *worker)
 {
     worker->stage = STAGE_DONE;
-    uv_timer_stop(
-        &worker->tick); /* the loop turns on while it is closed, and the hooks' world is gone */
+    /* The loop turns on while it is closed, and the hooks' world is gone. */
+    uv_timer_stop(&worker->tick);
+    uv_timer_stop(&worker->beat);
     uv_stop(&worker->loop);
 }
 

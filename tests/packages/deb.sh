@@ -43,6 +43,7 @@ until curl -sf -o /dev/null "http://127.0.0.1:$port/api/health"; do
     sleep 0.1
 done
 echo "health: $(curl -s "http://127.0.0.1:$port/api/health")"
+echo "page: $(curl -s "http://127.0.0.1:$port/" | grep -o '<title>[^<]*')"
 printf 'chat: %s\n' "$(curl -s -H 'Content-Type: application/json' -d '{"message":"Hello"}' "http://127.0.0.1:$port/api/chat")"
 echo "database: $(stat -c '%U %a' /var/lib/parley/parley.db)"
 kill -TERM $parley && wait $parley && echo "stopped: status 0"
@@ -68,6 +69,7 @@ expect 'the settings are only the service'"'"'s' '^settings: parley:root 600' "$
 expect 'the service is enabled' '^enabled: .*parley.service' "$said"
 expect 'every library is there' '^missing libraries: 0' "$said"
 expect 'it answers behind lighttpd' '^health: .*healthy' "$said"
+expect 'the site is the page' '^page: <title>.' "$said"
 expect 'the demo answers' '^chat: .*"status": ?"success"' "$said"
 expect 'the database is only the service'"'"'s' '^database: parley 600' "$said"
 expect 'it stops with status 0' '^stopped: status 0' "$said"

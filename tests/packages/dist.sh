@@ -34,6 +34,7 @@ cgi()
         $home/public_html/chat/parley.cgi | tr -d '\r' | tr '\n' ' '
     cd /
 }
+echo "check: $(cd $home/parley && $customer ./parley check-config | grep '^Answers come from')"
 printf 'health: %s\n' "$(cgi GET /api/health '')"
 printf 'chat: %s\n' "$(cgi POST /api/chat '{"message":"Hello"}')"
 echo "data: $(cd $home/parley && ls -l parley.db parley.log | awk '{ print $1, $3, $NF }' | tr '\n' ' ')"
@@ -53,6 +54,7 @@ INSIDE
 
 said=$(inside sh /check.sh) || { printf '%s\n' "$said"; fail "a command inside the root"; }
 expect 'the root has nothing that the program could lean on' '^foreign packages: 0' "$said"
+expect 'check-config runs beside the settings' '^check: Answers come from: demo' "$said"
 expect 'it answers as a CGI' '^health: Status: 200.*healthy' "$said"
 expect 'the demo answers' '^chat: .*"status": ?"success"' "$said"
 expect 'the data is only the customer'"'"'s' '^data: -rw------- customer parley.db -rw------- customer parley.log' "$said"

@@ -110,6 +110,24 @@ expect 'it answers through the other image' '"status": ?"success"' \
     "$(curl -s -H 'Content-Type: application/json' -d '{"message":"Hello"}' "http://127.0.0.1:$port/api/chat" | tr '\n' ' ')"
 expect 'there is no compiler in the image' '^gone$' "$(test -e "$parley/usr/bin/cc" && echo there || echo gone)"
 
+# The profile redis: the same user on both sides of the socket.
+redis=$PWD/$roots/docker-redis
+read -r as directory <"$redis/image.user"
+cat >"$redis/start.sh" <<INSIDE
+cd $directory
+setpriv --reuid $as --regid www-data --clear-groups $(cat "$redis/image.cmd") >/redis.log &
+tries=0
+until said=\$(redis-cli -s /run/redis/redis.sock ping 2>&1); do
+    tries=\$((tries + 1))
+    [ \$tries -lt 100 ] || break
+    sleep 0.1
+done
+echo "\$said \$(stat -c '%u %a' /run/redis/redis.sock)"
+INSIDE
+root=$redis
+expect 'redis answers at its socket, which is Parley'"'"'s only' '^PONG 990 700$' "$(inside sh /start.sh)"
+expect 'the directory of that socket is there for Parley' '^990 33 750$' "$(stat -c '%u %g %a' "$parley/run/redis")"
+
 # stop PID NAME: SIGTERM to the first process below PID that is NAME; the engine sends it to process 1 of the container.
 stop()
 {

@@ -2,7 +2,7 @@
  * The process manager under load: reloads, a new program, stuck, stopped and grown workers, rotated logs, a killed
  * master. Nobody may notice what need not be noticed.
  *
- * PARLEY_TEST_LOAD_SECONDS=60 makes the load test longer (10).
+ * PARLEY_TEST_LOAD_SECONDS=60 makes the load test longer (10), with a reload every five seconds.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -13,9 +13,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { PARLEY, end, eventually, parleyCommand, start, startParley, tempDir } from './harness.mjs';
 import { startMock } from './mock_provider.mjs';
+import { openNotifySocket } from './notify_socket.mjs';
 
 const LOAD_S = Number(process.env.PARLEY_TEST_LOAD_SECONDS ?? 10);
-const RELOAD_MS = 2000;
+const RELOAD_MS = LOAD_S >= 60 ? 5000 : 2000;
 
 let mock;
 before(async () => { mock = await startMock(); });
@@ -85,7 +86,7 @@ test('reloads and a new program under load: no failed request, no cut stream', {
   assert.equal(parley.count('program_replacing'), 1);
   assert.equal(parley.pid, pid);
   assert.ok(await eventually(() => parley.workerPids().length === 2, 15000, 20), `${parley.workerPids()}`);
-  assert.deepEqual(await parley.stopParley(), { code: 0, signal: null });
+  assert.deepEqual(await parley.stopParley(), { code: 0, signal: null }, parley.logText(40));
 });
 
 describe('a reload', { concurrency: 2 }, () => {
@@ -138,6 +139,27 @@ describe('a reload', { concurrency: 2 }, () => {
   });
 });
 
+test('a service manager hears when it serves, reloads, replaces its program, lives and stops', async (t) => {
+  const manager = await openNotifySocket(`@parley-test-${process.pid}`);
+  t.after(() => manager.close());
+  const parley = await withSettings({ workers: 1, env: { NOTIFY_SOCKET: manager.name, WATCHDOG_USEC: '200000' } });
+  t.after(() => parley.stop());
+  assert.equal((await manager.next('READY')).MAINPID, String(parley.pid));
+
+  for (const [settings, event, signal] of [['', 'switched', 'SIGHUP'], ['', 'switched', 'SIGUSR2'], ['MAX_STREAMS=many\n', 'reload_refused', 'SIGHUP']]) {
+    const before = Number(process.hrtime.bigint() / 1000n);
+    parley.settings(settings);
+    await parley.more(event, signal);
+    assert.ok(Number((await manager.next('RELOADING')).MONOTONIC_USEC) >= before, event);
+    assert.equal((await manager.next('READY')).MAINPID, String(parley.pid));
+  }
+
+  await manager.next('WATCHDOG');
+  await manager.next('WATCHDOG');
+  await parley.stopParley();
+  assert.ok(Number((await manager.next('STOPPING')).EXTEND_TIMEOUT_USEC) > 0);
+});
+
 describe('a new program', { concurrency: 2 }, () => {
   test('that does not start is refused, and the old one goes on', async (t) => {
     const dir = tempDir(t);
@@ -170,12 +192,11 @@ describe('a new program', { concurrency: 2 }, () => {
 });
 
 test('a worker stopped with SIGSTOP is dumped and replaced by the watchdog', async (t) => {
-  const parley = await withSettings({ env: { WATCHDOG_SECONDS: 1 } });
+  const parley = await withSettings({ env: { WATCHDOG_SECONDS: 2 } });
   t.after(() => parley.stop());
   const [stopped, other] = parley.workerPids();
   process.kill(stopped, 'SIGSTOP');
-  const line = await parley.waitLog('worker_stuck', 8000);
-  assert.equal(line.worker_pid, stopped);
+  await parley.waitLog((l) => l.event === 'worker_stuck' && l.worker_pid === stopped, 8000);
   const stack = await parley.waitLog('worker_stack');
   assert.equal(stack.pid, stopped);
   assert.match(stack.stack, /parley/);

@@ -1,6 +1,7 @@
 /*
- * What `make dist` and `make deb` build, as far as it can be seen without installing it; tests/packages/ installs both in
- * fresh systems. The tarball is unpacked as its INSTALL.txt says and answers as a CGI under Apache.
+ * What `make dist` and `make deb` build, as far as it can be seen without installing it (tests/packages/ installs both in
+ * fresh systems), and whether the Docker files fit each other. The tarball is unpacked as its INSTALL.txt says and answers
+ * as a CGI under Apache.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -42,6 +43,39 @@ test('the tarball is a shared host\'s layout, and its program answers there', as
   } finally {
     await site.close();
   }
+});
+
+test('compose.yaml fits the Dockerfile and the settings', () => {
+  const file = path.join(ROOT, 'deploy/docker/compose.yaml');
+  const read = 'import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)';
+  const { services, volumes } = JSON.parse(shell('python3', '-c', read, file));
+  const stages = new Map(fs.readFileSync(path.join(ROOT, 'deploy/docker/Dockerfile'), 'utf8').split(/^FROM .* AS /m).slice(1)
+    .map((stage) => [stage.split('\n', 1)[0], stage]));
+  const mounts = (name) => services[name].volumes.map((mount) => mount.split(':'));
+
+  for (const [name, service] of Object.entries(services)) {
+    assert.ok(stages.has(service.build.target), `${name} is built from a stage that is not there`);
+    assert.equal(path.resolve(path.dirname(file), service.build.context), ROOT, name);
+    for (const [volume, where] of mounts(name)) {
+      assert.ok(volume in volumes, `${name}: ${volume}`);
+      assert.ok(where.startsWith('/'), `${name}: ${where}`);
+    }
+    for (const other of service.depends_on ?? []) assert.ok(other in services, `${name}: ${other}`);
+  }
+  assert.deepEqual(Object.keys(services).filter((name) => services[name].profiles).sort(), ['redis'], 'what runs only when asked for');
+  assert.ok(!('ports' in services.redis) && !('ports' in services.parley), 'only the web server is reached from outside');
+
+  const text = fs.readFileSync(file, 'utf8');
+  const example = fs.readFileSync(path.join(ROOT, '.env.example'), 'utf8');
+  const named = [...text.matchAll(/\b([A-Z]+(?:_[A-Z]+)+)=/g)].map(([, name]) => name);
+  assert.ok(named.includes('REDIS_URL') && named.includes('OPENAI_API_KEY'), `${named}`);
+  for (const name of named) assert.match(example, new RegExp(`^#${name}=`, 'm'));
+  assert.ok(parseInt(services.parley.stop_grace_period, 10) > Number(/^#DRAIN_SECONDS=(\d+)/m.exec(example)[1]));
+
+  const socket = /REDIS_URL=unix:(\S+)/.exec(text)[1];
+  assert.ok(stages.get('redis').includes(`"--unixsocket", "${socket}"`), 'redis listens elsewhere');
+  const [shared] = mounts('redis').find(([, where]) => where === path.dirname(socket));
+  assert.ok(mounts('parley').some(([volume, where]) => volume === shared && where === path.dirname(socket)), 'the socket is not shared');
 });
 
 describe('the Debian package', () => {

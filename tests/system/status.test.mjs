@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 
-import { eventually, parleyCommand, startParley } from './harness.mjs';
+import { PARLEY, end, eventually, parleyCommand, start, startParley } from './harness.mjs';
 import { startMock } from './mock_provider.mjs';
 
 let mock;
@@ -71,11 +71,14 @@ test('/status is a page for people and ?json for programs, and shows a running s
   for (const worker of json.workers) {
     assert.equal(worker.state, 'serving');
     assert.ok(worker.memory_kb > 1000 && worker.silent_ms < 2000, JSON.stringify(worker));
+    for (const number of ['requests', 'streams', 'lag_us', 'threads_queued']) assert.equal(typeof worker[number], 'number', number);
   }
   assert.equal(json.pid, parley.pid);
+  for (const stage of ['queue', 'handler', 'store', 'first_delta', 'reply'])
+    assert.ok(json.workers.reduce((sum, { times }) => sum + times[stage].count, 0) >= 1, stage);
 });
 
-test('strangers and requests that came through an unknown proxy see nothing', async (t) => {
+test('requests that came through an unknown proxy see nothing', async () => {
   for (const front of ['nginx', 'lighttpd']) {
     for (const name of ['X-Forwarded-For', 'Forwarded', 'X-Real-IP']) {
       const reply = await parley.through(front).get('/metrics', { headers: { [name]: '127.0.0.1' } });
@@ -83,9 +86,32 @@ test('strangers and requests that came through an unknown proxy see nothing', as
       assert.doesNotMatch(reply.text, /parley_/);
     }
   }
-  const closed = await startParley({ mock, via: 'nginx', workers: 1, env: { STATUS_ALLOW: '10.1.0.0/16' } });
+});
+
+test('from elsewhere a key of ADMIN_KEYS opens them, and nothing else does', async (t) => {
+  const closed = await startParley({ mock, via: 'nginx', workers: 1, env: { STATUS_ALLOW: '10.1.0.0/16', ADMIN_KEYS: 'nobody, watcher' } });
   t.after(() => closed.stop());
-  for (const where of ['/status', '/status?json', '/metrics']) assert.equal((await closed.get(where)).status, 403);
+  const make = async (name) => {
+    const made = await parleyCommand(['keys', 'add', name], { env: { PARLEY_ENV: '/dev/null', DATABASE_URL: `sqlite:${closed.db}` } });
+    assert.equal(made.code, 0, made.stderr);
+    return /pk_\S+/.exec(made.stdout)[0];
+  };
+  const [admin, shop] = [await make('watcher'), await make('watch')];
+  const bearer = (key) => ({ Authorization: `Bearer ${key}` });
+  for (const where of ['/status', '/status?json', '/metrics']) {
+    for (const [headers, status, code] of [
+      [{}, 403, 'not_allowed_here'], [{ 'X-Forwarded-For': '10.1.0.1' }, 403, 'not_allowed_here'], [bearer(shop), 403, 'not_allowed_here'],
+      [{ ...bearer(shop), 'X-Forwarded-For': '10.1.0.1' }, 403, 'not_allowed_here'], [bearer(`${admin}x`), 401, 'invalid_key'], [bearer(''), 401, 'invalid_key'],
+      [bearer(admin), 200], [{ ...bearer(admin), 'X-Forwarded-For': '203.0.113.9' }, 200]]) {
+      const reply = await closed.get(where, { headers });
+      assert.equal(reply.status, status, `${where} ${JSON.stringify(headers)}: ${reply.text}`);
+      assert.equal(reply.json?.code, code, where);
+      if (code) assert.doesNotMatch(reply.text, /parley_|serving/);
+    }
+  }
+  assert.ok(!closed.logText().includes(admin.slice(0, 12)), 'a key in the log');
+  await parleyCommand(['keys', 'revoke', 'watcher'], { env: { PARLEY_ENV: '/dev/null', DATABASE_URL: `sqlite:${closed.db}` } });
+  assert.equal((await closed.get('/metrics', { headers: bearer(admin) })).status, 401);
 });
 
 test('counts survive the worker that made them', async () => {
@@ -103,6 +129,12 @@ describe('parley status', () => {
     const all = await parleyCommand(['status', '--json', String(parley.pid)]);
     assert.equal(JSON.parse(all.stdout).pid, parley.pid);
   });
+  test('--watch shows them again and again', async (t) => {
+    const child = start(PARLEY, ['status', '--watch', String(parley.pid)], { env: { PATH: process.env.PATH } });
+    t.after(() => end(child, 'SIGKILL').catch(() => {}));
+    const shown = () => child.output.split(/^Parley /m).length - 1;
+    assert.ok(await eventually(() => shown() >= 2, 10000, 20), child.output);
+  });
   test('says that nothing runs', async () => {
     const { code, stderr } = await parleyCommand(['status', '1']);
     assert.equal(code, 1);
@@ -115,12 +147,16 @@ describe('the request log', () => {
   test('has provider, model, tokens and the client as a hash, never its address', async () => {
     await parley.post('/api/chat', { message: 'logged mock:deltas=2' });
     const line = await parley.waitLog((l) => l.event === 'request' && l.route === '/api/chat' && l.provider);
-    for (const key of ['request_id', 'method', 'status', 'bytes', 'queue_ms', 'total_ms', 'outcome']) assert.ok(key in line, key);
+    for (const key of ['request_id', 'method', 'status', 'bytes', 'queue_ms', 'total_ms', 'prompt_tokens', 'outcome']) assert.ok(key in line, key);
     assert.equal(line.provider, 'openai');
     assert.equal(line.model, 'mock-model-2024');
     assert.ok(line.completion_tokens > 0);
     assert.match(line.client, /^[0-9a-f]{16}$/);
     assert.doesNotMatch(parley.logText(), /127\.0\.0\.1/);
+    const stream = await parley.stream('/api/chat/stream', { message: 'logged stream mock:deltas=2' });
+    await stream.ended;
+    const streamed = await parley.waitLog((l) => l.event === 'request' && l.request_id === stream.headers['x-request-id']);
+    assert.ok(streamed.first_delta_ms > 0 && streamed.first_delta_ms <= streamed.total_ms, JSON.stringify(streamed));
     const others = parley.logs.filter((l) => l.event === 'request' && l.client);
     assert.equal(new Set(others.map((l) => l.client)).size, 1);
   });
@@ -146,6 +182,10 @@ describe('the request log', () => {
     t.after(() => behind.stop());
     assert.equal((await behind.get('/api/health', { headers })).headers['x-request-id'], id);
     assert.notEqual((await behind.get('/api/health', { headers: { 'X-Request-Id': 'no id "at all"' } })).headers['x-request-id'], 'no id "at all"');
+    for (const [at, message, passed] of [[behind, 'trusted-id', true], [parley, 'stranger-id', false]]) {
+      await at.post('/api/chat', { message: `${message} mock:` }, { headers });
+      assert.equal(mock.calls(`${message} `)[0].headers['x-request-id'] === id, passed, message);
+    }
     /* and its visitors are not this machine */
     assert.equal((await behind.get('/metrics', { headers: { 'X-Forwarded-For': '203.0.113.9' } })).status, 403);
     assert.equal((await behind.get('/metrics', { headers: { 'X-Forwarded-For': '::1' } })).status, 200);

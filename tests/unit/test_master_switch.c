@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,8 @@
 #define DEADLINE_MS 8000
 #define NEVER       1000000 /* a request limit that nobody reaches */
 
-/* What a process tells the test: s serving, t told to leave, f failed; r reload, k kept, u undone. */
+/* What a process tells the test: s serving, t told to leave, f failed; r reload, k kept, u undone,
+ * o logs opened anew. */
 struct report {
     pid_t pid;
     char what;
@@ -39,7 +41,8 @@ static int board_fd;
 
 /* Shared with the children: what the next generation does. */
 static struct plan {
-    bool fails, refused, stuck;
+    bool fails, refused, stuck, reopens_early;
+    atomic_int reopens, reloads; /* so far */
     int requests;
 } * plan;
 
@@ -87,6 +90,28 @@ static void hear_nothing(int ms)
     assert_int_equal(poll(&watched, 1, ms), 0);
 }
 
+static void tell_reopened(int number)
+{
+    (void)number;
+    tell('o');
+}
+
+/* While a worker starts, without a handler, the master is asked to reopen logs; a refused reload shows that it has
+ * done all about it. */
+static void start_during_a_reopen(void)
+{
+    struct timespec moment = { .tv_nsec = 1000 * 1000 };
+    struct sigaction action = { .sa_handler = tell_reopened };
+
+    kill(getppid(), SIGUSR1);
+    while (plan->reopens == 0)
+        nanosleep(&moment, NULL);
+    kill(getppid(), SIGHUP);
+    while (plan->reloads == 0)
+        nanosleep(&moment, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+}
+
 static int work(void *ctx, int parent_fd)
 {
     struct timespec beat = { .tv_nsec = 50 * 1000 * 1000 };
@@ -103,6 +128,8 @@ static int work(void *ctx, int parent_fd)
         tell('f');
         return WORKER_CANNOT_START;
     }
+    if (plan->reopens_early)
+        start_during_a_reopen();
     scoreboard_set_state(SLOT_SERVING);
     tell('s');
     for (int i = 0; i < plan->requests; i++)
@@ -122,8 +149,15 @@ static bool reload(void *ctx, struct master_options *next)
 {
     (void)ctx;
     (void)next;
+    plan->reloads++;
     tell('r');
     return !plan->refused;
+}
+
+static void reopen(void *ctx)
+{
+    (void)ctx;
+    plan->reopens++;
 }
 
 static void reloaded(void *ctx, bool kept)
@@ -147,6 +181,7 @@ static pid_t start_master(struct master_options options)
     options.run = work;
     options.reload = reload;
     options.reloaded = reloaded;
+    options.reopen = reopen;
     options.board = board;
     options.board_fd = board_fd;
     options.drain_ms = 1000;
@@ -275,6 +310,18 @@ static void a_worker_without_a_beat_is_replaced(void **state)
     stop_master(master, 1);
 }
 
+static void a_worker_that_starts_while_logs_are_reopened_hears_of_it_later(void **state)
+{
+    pid_t master;
+
+    (void)state;
+    plan->refused = plan->reopens_early = true;
+    master = start_master((struct master_options){ .workers = 1 });
+    hear('r');
+    hear_all("so");
+    stop_master(master, 1);
+}
+
 static void without_a_socket_no_program_is_replaced(void **state)
 {
     pid_t master = start_master((struct master_options){ .workers = 1 });
@@ -297,6 +344,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_worker_with_enough_requests_leaves_after_its_successor_serves, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_worker_without_a_beat_is_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_worker_that_starts_while_logs_are_reopened_hears_of_it_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_a_socket_no_program_is_replaced, set_up, tear_down),
     };
 

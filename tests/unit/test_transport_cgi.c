@@ -315,6 +315,22 @@ static void hanging_up_a_socket_wakes_who_watches_and_ends_writing(void **state)
     close(ends[1]);
 }
 
+static void note_hang_up(void *ctx)
+{
+    struct fixture *f = ctx;
+    f->transport->ops->finish(f->transport);
+}
+
+static void hanging_up_a_pipe_tells_who_watches_and_he_may_finish(void **state)
+{
+    struct fixture *f = *state;
+    open_transport(f);
+    f->transport->hang_up = note_hang_up;
+    f->transport->hang_up_ctx = f;
+    transport_cgi_hang_up(f->transport);
+    assert_int_equal(f->finished, 1);
+}
+
 static void a_file_as_stdout_is_not_watched(void **state)
 {
     struct fixture *f = *state;
@@ -382,6 +398,7 @@ int main(void)
         TEST(a_closed_pipe_wakes_who_watches),
         TEST(a_half_closed_socket_is_no_hang_up_but_a_closed_one_is),
         TEST(hanging_up_a_socket_wakes_who_watches_and_ends_writing),
+        TEST(hanging_up_a_pipe_tells_who_watches_and_he_may_finish),
         TEST(a_file_as_stdout_is_not_watched),
         TEST(a_process_answers_its_one_request_and_ends),
     };

@@ -33,6 +33,8 @@ struct plan {
     bool busy_for_ever;
     bool interrupted;
     bool with_job;
+    bool slow_stop;
+    bool stopped;
     uv_work_t job;
 };
 
@@ -111,10 +113,23 @@ static void interrupt(void *ctx)
     tell('i');
 }
 
+/* Slower than a beat. */
 static void stop(void *ctx)
 {
-    (void)ctx;
+    struct plan *plan = ctx;
+
+    if (plan->slow_stop)
+        poll(NULL, 0, 300);
+    plan->stopped = true;
     tell('x');
+}
+
+static void beat(void *ctx)
+{
+    struct plan *plan = ctx;
+
+    if (plan->stopped)
+        tell('b');
 }
 
 static void swallow_log(void *ctx, const char *line)
@@ -125,7 +140,7 @@ static void swallow_log(void *ctx, const char *line)
 
 static pid_t start_worker(struct plan plan, int64_t drain_ms, bool with_master)
 {
-    struct worker_hooks hooks = { start, drain, idle, interrupt, stop, &plan, NULL };
+    struct worker_hooks hooks = { start, drain, idle, interrupt, stop, &plan, beat };
     struct worker_options options = { .drain_ms = drain_ms,
                                       .request_threads = 3,
                                       .parent_fd = with_master ? life[0] : -1 };
@@ -256,6 +271,19 @@ static void work_that_does_not_let_go_is_left_two_seconds_after_the_interrupt(vo
     hear_nothing();
 }
 
+static void beats_end_before_what_they_look_at(void **state)
+{
+    pid_t worker = start_worker((struct plan){ .slow_stop = true }, 5000, false);
+
+    (void)state;
+    hear('s');
+    kill(worker, SIGTERM);
+    hear('d');
+    hear('x');
+    assert_int_equal(end_of(worker), 0);
+    hear_nothing();
+}
+
 static void death_of_the_master_drains(void **state)
 {
     pid_t worker = start_worker((struct plan){ 0 }, 60000, true);
@@ -318,6 +346,8 @@ int main(void)
             work_that_does_not_let_go_is_left_two_seconds_after_the_interrupt, open_pipes,
             close_pipes),
         cmocka_unit_test_setup_teardown(job_on_a_request_thread_is_waited_for, open_pipes,
+                                        close_pipes),
+        cmocka_unit_test_setup_teardown(beats_end_before_what_they_look_at, open_pipes,
                                         close_pipes),
         cmocka_unit_test_setup_teardown(death_of_the_master_drains, open_pipes, close_pipes),
         cmocka_unit_test_setup_teardown(terminal_signals_are_left_to_the_master, open_pipes,

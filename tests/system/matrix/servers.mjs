@@ -194,7 +194,7 @@ export const servers = [
   { name: 'lighttpd, bin-path', below: '', serve: false, streams: true, notices: 'at once',
     command: (site, port, timeout) => lighttpd(site, port, site.shipped('deploy/lighttpd/bin-path.conf',
       [['/run/lighttpd/parley.sock', site.socket]]), timeout) },
-  { name: 'lighttpd, CGI', below: '/cgi-bin/parley.cgi', serve: false, streams: true, notices: 'by writing',
+  { name: 'lighttpd, CGI', below: '/cgi-bin/parley.cgi', serve: false, streams: true, notices: 'at once',
     command: (site, port, timeout) => {
       linkProgram(site, 'parley.cgi');
       return lighttpd(site, port, site.shipped('deploy/lighttpd/cgi.conf'), timeout);

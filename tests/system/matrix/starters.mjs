@@ -12,6 +12,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 import { end, eventually } from '../harness.mjs';
+import { openNotifySocket } from '../notify_socket.mjs';
 import { GROUP, substitute, USER } from './site.mjs';
 
 const STOP_MS = 15000;
@@ -118,7 +119,7 @@ const systemdSocket = {
   },
 };
 
-/* parley.service by itself: its command, its environment, SIGTERM. */
+/* parley.service by itself: its command, its environment, its Type=notify and WatchdogSec=, SIGTERM. */
 const systemdService = {
   name: 'systemd, parley.service', keeps: false,
   start: async (site) => {
@@ -128,7 +129,18 @@ const systemdService = {
     const checked = await site.run(check, checkArgs, { env });
     assert.equal(checked.code, 0, checked.output);
     const [command, ...args] = commandOf(text);
-    site.service = site.start(command, args, { env });
+    assert.match(text, /^Type=notify$/m);
+    const manager = await openNotifySocket(site.path('run/notify'));
+    site.give('run/notify');
+    try {
+      site.service = site.start(command, args, { env: { ...env, NOTIFY_SOCKET: manager.name,
+        WATCHDOG_USEC: `${/^WatchdogSec=(\d+)$/m.exec(text)[1]}000000` } });
+      await manager.next('READY');
+      assert.ok(manager.messages.some((message) => 'WATCHDOG' in message));
+    } finally {
+      await manager.close();
+      fs.rmSync(manager.name);
+    }
     assert.ok(await isUp(site), site.log());
   },
   stop: async (site) => assert.deepEqual(await end(site.service), { code: 0, signal: null }),
