@@ -80,7 +80,8 @@ static enum result finish_start(struct chat *chat, const struct turn_request *re
                                               request, chat->choice.model, &chat->begun, fault);
 
     chat->start.quoted = chat->quoted;
-    if (result == RESULT_OK && chat->may_recall && !chat->quoted && app->config->response_cache_s > 0) {
+    if (result == RESULT_OK && chat->may_recall && !chat->quoted &&
+        app->config->response_cache_s > 0) {
         bool hit = answer_start_recall(&chat->start, app->config, app->store);
 
         response_header(&chat->exchange->response, "X-Cache", hit ? "hit" : "miss");
@@ -242,7 +243,8 @@ static void chat_with_answer(struct exchange *exchange)
     struct answer *answer = NULL;
     struct fault fault;
 
-    if (chat->poll && (chat->exists || (!chat->asks && !chat->quoted && answer_elsewhere(exchange, chat)))) {
+    if (chat->poll &&
+        (chat->exists || (!chat->asks && !chat->quoted && answer_elsewhere(exchange, chat)))) {
         reply_accepted(exchange, chat);
         chat_free(chat);
         return;

@@ -14,7 +14,7 @@ export function startRemembered(client, button, on) {
     const list = h('ul', { class: 'facts' });
     const note = h('p', { class: 'empty', role: 'status' });
     const all = h('button', { type: 'button', class: 'danger' }, t('forget_all'));
-    const close = h('button', { type: 'button', onclick: () => dialog.close() }, t('close'));
+    const close = h('button', { type: 'button', autofocus: true, onclick: () => dialog.close() }, t('close'));
     const dialog = h('dialog', { class: 'ask remembered', 'aria-labelledby': 'remembered-title' },
       h('h2', { id: 'remembered-title' }, t('remembered')), h('p', {}, t('remembered_text')), list, note,
       h('div', { class: 'row' }, all, close));
