@@ -65,5 +65,6 @@ void ground_learn(const struct answer *answer)
 {
     if (answer->learn != NULL && answer->status == TURN_COMPLETE && !answer->cached &&
         answer->finish != FINISH_FALLBACK)
-        memory_learn(answer->answers->options.memory, answer->learn, buf_str(&answer->text));
+        memory_learn(answer->answers->options.memory, answer->learn, buf_str(&answer->text),
+                     answer->message_id);
 }

@@ -94,6 +94,7 @@ struct lesson {
     struct memory_task task; /* first */
     struct memory_turn *turn;
     char *answer;
+    char message_id[CAP_ID];  /* of the answer */
     struct fetch *fetch;      /* Mem0 or vectors */
     struct relay_call *call;  /* the model */
     struct provider provider; /* the model's, with our own bounds */
@@ -229,6 +230,7 @@ static void keep_fact(struct lesson *lesson, struct json_object *item)
     struct store_fact_new fact = { .origin = "model",
                                    .importance = importance_of(item),
                                    .replaces = json_string_or_null(item, "replaces"),
+                                   .learned_of = lesson->message_id,
                                    .now_ms = clock_wall_ms(),
                                    .most = config->memory_max_facts };
     const char *said = json_string_or_null(item, "fact");
@@ -448,7 +450,8 @@ static void tell_mem0(struct lesson *lesson, const char *answer)
 
 /* ---- what others call ---- */
 
-void memory_learn(struct memory *memory, const struct memory_turn *turn, const char *answer)
+void memory_learn(struct memory *memory, const struct memory_turn *turn, const char *answer,
+                  const char *message_id)
 {
     struct lesson *lesson;
 
@@ -457,6 +460,7 @@ void memory_learn(struct memory *memory, const struct memory_turn *turn, const c
     lesson = lesson_new(memory, copy_turn(&turn->owner, turn->user_id, turn->question));
     if (lesson == NULL)
         return;
+    text_copy(lesson->message_id, sizeof lesson->message_id, message_id);
     if (memory_is(memory, "mem0"))
         tell_mem0(lesson, answer);
     else

@@ -37,6 +37,7 @@ struct library {
     struct relay *relay;
     struct library_counts counts;
     size_t pages;
+    const char *named; /* the address that the operator wrote, while what it leads to is read */
 };
 
 enum kind { KIND_TEXT, KIND_HTML, KIND_PDF, KIND_SITEMAP, KIND_LIST, KIND_OTHER };
@@ -310,6 +311,7 @@ static void take(struct library *library, enum kind kind, const char *source, co
 
 static void add_url(struct library *library, const char *url, int depth)
 {
+    bool first = library->named == NULL;
     char type[64] = "";
     struct buf bytes;
     const char *why;
@@ -318,13 +320,17 @@ static void add_url(struct library *library, const char *url, int depth)
         fail(library, url, "sitemaps within sitemaps");
         return;
     }
+    if (first)
+        library->named = url;
     buf_init(&bytes, PASSAGES_DOCUMENT);
-    why = library_read_url(library->relay, &library->loop, url, &bytes, type);
+    why = library_read_url(library->relay, &library->loop, library->named, url, &bytes, type);
     if (why != NULL)
         fail(library, url, why);
     else
         take(library, kind_of_page(type, url), url, url, &bytes, depth);
     buf_free(&bytes);
+    if (first)
+        library->named = NULL;
 }
 
 /* ---- files ---- */

@@ -5,24 +5,32 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "common/base/clock.h"
+#include "common/base/net.h"
 #include "common/base/text.h"
 #include "common/memory/fetch.h"
 #include "common/memory/passages.h"
 
 #define CAP_URL 2048
+
+static const char inner_networks[] =
+    "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.168.0.0/16"
+    " ::/127 fc00::/7 fe80::/10";
 
 extern char **environ;
 
@@ -122,8 +130,61 @@ static bool follow(char url[CAP_URL], const char *location)
     return snprintf(url, CAP_URL, "%s%s", base, location) < CAP_URL;
 }
 
-const char *library_read_url(struct relay *relay, uv_loop_t *loop, const char *url, struct buf *out,
-                             char type[64])
+/* "host:port" of an address as it stands there. */
+static void authority_of(const char *url, char out[CAP_URL])
+{
+    const char *begin = strstr(url, "://"), *at;
+    size_t len;
+
+    begin = begin != NULL ? begin + 3 : url;
+    len = strcspn(begin, "/?#\\");
+    at = memrchr(begin, '@', len);
+    if (at != NULL) {
+        len -= (size_t)(at + 1 - begin);
+        begin = at + 1;
+    }
+    len = len < CAP_URL ? len : CAP_URL - 1;
+    memcpy(out, begin, len);
+    out[len] = '\0';
+}
+
+/* A name that cannot be resolved here is left to the proxy, or to fail. */
+static bool is_inner(char *authority)
+{
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL;
+    char *colon = strrchr(authority, ':'), text[NET_TEXT_SIZE];
+    struct net_list inner;
+    bool found = false;
+
+    if (colon != NULL && strchr(colon, ']') == NULL)
+        *colon = '\0';
+    if (authority[0] == '[' && strchr(authority, ']') != NULL) {
+        *strchr(authority, ']') = '\0';
+        authority++;
+    }
+    if (!net_list_parse(inner_networks, &inner))
+        return true;
+    if (getaddrinfo(authority, NULL, &hints, &list) != 0)
+        return false;
+    for (const struct addrinfo *one = list; one != NULL && !found; one = one->ai_next)
+        found = getnameinfo(one->ai_addr, one->ai_addrlen, text, sizeof text, NULL, 0,
+                            NI_NUMERICHOST) != 0 ||
+                net_list_has(&inner, text);
+    freeaddrinfo(list);
+    return found;
+}
+
+static bool may_read(const char *named, const char *url)
+{
+    char ours[CAP_URL], other[CAP_URL];
+
+    authority_of(named, ours);
+    authority_of(url, other);
+    return strcasecmp(ours, other) == 0 || !is_inner(other);
+}
+
+const char *library_read_url(struct relay *relay, uv_loop_t *loop, const char *named,
+                             const char *url, struct buf *out, char type[64])
 {
     static char why[128]; /* the command has one thread */
     struct page page = { .out = out, .type = type };
@@ -132,6 +193,8 @@ const char *library_read_url(struct relay *relay, uv_loop_t *loop, const char *u
     if (!text_copy(at, sizeof at, url))
         return "too long";
     for (int i = 0; i <= LIBRARY_REDIRECTS; i++) {
+        if (!may_read(named, at))
+            return "it leads into an inner network";
         fetch_page(relay, loop, at, &page);
         if (page.location[0] == '\0')
             break;

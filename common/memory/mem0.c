@@ -42,11 +42,11 @@ void mem0_request_free(struct mem0_request *request)
     *request = (struct mem0_request){ 0 };
 }
 
-/* Address and key; takes over `body`. */
+/* Address and key; takes over `body`, NULL = none. */
 static bool finish(const struct config *config, const char *platform, const char *server,
                    struct buf *body, struct mem0_request *out)
 {
-    size_t base = strlen(config->mem0_api_base), len = body->len;
+    size_t base = strlen(config->mem0_api_base), len = body != NULL ? body->len : 0;
     struct buf url, headers;
 
     *out = (struct mem0_request){ 0 };
@@ -60,10 +60,11 @@ static bool finish(const struct config *config, const char *platform, const char
     if (*config->mem0_api_key != '\0')
         buf_putf(&headers, "%s%s\n", is_server(config) ? "X-API-Key: " : "Authorization: Token ",
                  config->mem0_api_key);
-    if (url.failed || headers.failed || body->failed) {
+    if (url.failed || headers.failed || (body != NULL && body->failed)) {
         buf_free(&url);
         buf_free(&headers);
-        buf_free(body);
+        if (body != NULL)
+            buf_free(body);
         return false;
     }
     out->url = buf_take(&url);
@@ -71,7 +72,7 @@ static bool finish(const struct config *config, const char *platform, const char
     out->fetch = (struct fetch_request){ .method = "POST",
                                          .url = out->url,
                                          .headers = out->headers,
-                                         .body = buf_take(body),
+                                         .body = body != NULL ? buf_take(body) : NULL,
                                          .body_len = len,
                                          .most = CAP_REPLY };
     return true;
@@ -100,6 +101,24 @@ bool mem0_encode_add(const struct config *config, const char *user, const char *
     json_put_member_bool(&body, "infer", answer != NULL);
     buf_putc(&body, '}');
     return finish(config, "/v3/memories/add/", "/memories", &body, out);
+}
+
+bool mem0_encode_forget(const struct config *config, const char *user, struct mem0_request *out)
+{
+    struct buf platform, server;
+    bool made;
+
+    buf_init(&platform, CAP_HEAD);
+    buf_init(&server, CAP_HEAD);
+    buf_puts(&platform, "/v1/memories/?user_id=");
+    buf_puts(&server, "/memories?user_id=");
+    text_percent_encode(&platform, user, strlen(user));
+    text_percent_encode(&server, user, strlen(user));
+    made = finish(config, buf_str(&platform), buf_str(&server), NULL, out);
+    out->fetch.method = "DELETE";
+    buf_free(&platform);
+    buf_free(&server);
+    return made;
 }
 
 bool mem0_encode_search(const struct config *config, const char *user, const char *query,

@@ -75,10 +75,14 @@ struct memory_turn *memory_turn_new(const struct memory *memory,
 void memory_turn_free(struct memory_turn *turn); /* NULL is fine */
 
 /* Loop thread: see what is worth remembering, in the background. Copies what it needs. */
-void memory_learn(struct memory *memory, const struct memory_turn *turn, const char *answer);
+void memory_learn(struct memory *memory, const struct memory_turn *turn, const char *answer,
+                  const char *message_id);
 
 /* Loop thread: a fact was told by a client: it gets its vector, or goes to Mem0, in the background. */
 void memory_told(struct memory *memory, const struct store_subject *subject, int64_t row,
                  const char *fact);
+
+/* Loop thread: where somebody else remembers (MEMORY=mem0), have him forget all about somebody, in the background. */
+void memory_forget(struct memory *memory, const struct store_subject *subject);
 
 #endif

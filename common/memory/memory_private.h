@@ -58,6 +58,7 @@ bool mem0_encode_add(const struct config *config, const char *user, const char *
                      const char *answer, struct mem0_request *out);
 bool mem0_encode_search(const struct config *config, const char *user, const char *query,
                         struct mem0_request *out);
+bool mem0_encode_forget(const struct config *config, const char *user, struct mem0_request *out);
 /* Whom Mem0 knows somebody as: "user:..." or a visitor's id. malloc'd. */
 char *mem0_user(const struct owner *owner, const char *user_id);
 /* Facts of a search, as ground_facts makes them; NULL = none. */

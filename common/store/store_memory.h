@@ -82,6 +82,9 @@ struct store_fact_new {
     const char *origin; /* "client", "model" */
     const char
         *replaces; /* id of a fact that is no longer true, NULL = none; an unknown one is none */
+    const char *
+        learned_of; /* id of the answer that it was learned of, NULL = none; when that was erased meanwhile,
+                             * the fact is RESULT_NOT_FOUND unknown_message */
     int64_t now_ms;
     int64_t most; /* of one subject: the least important and oldest beyond it go */
 };
@@ -115,6 +118,15 @@ enum result store_fact_delete(struct store *store, const struct store_subject *s
                               const char *id, int64_t *count, struct fault *fault);
 
 enum result store_fact_vector(struct store *store, int64_t row, const struct store_vector *vector);
+
+/* The user_ids of an owner's conversations, for those who forget elsewhere what belongs to them. */
+struct store_users {
+    char **list; /* owned, strings too */
+    size_t count;
+};
+enum result store_owner_users(struct store *store, const struct owner *owner,
+                              struct store_users *out, struct fault *fault);
+void store_users_free(struct store_users *users); /* a zeroed one is fine */
 
 /* ---- documents ---- */
 

@@ -256,6 +256,18 @@ static void forget_surplus(struct db *db, const struct add *add)
     }
 }
 
+/* What was erased while the model thought about it must not come back. */
+static bool was_erased(struct db *db, const char *message_id)
+{
+    struct db_stmt *stmt = db_prepare(db, "SELECT 1 FROM messages WHERE public_id = :public");
+    bool found;
+
+    db_bind_text(stmt, ":public", message_id);
+    found = db_step(stmt);
+    db_reset(stmt);
+    return !found;
+}
+
 static enum result add_fact(struct db *db, void *arg)
 {
     struct add *add = arg;
@@ -266,11 +278,16 @@ static enum result add_fact(struct db *db, void *arg)
 
     if (result != RESULT_OK)
         return result;
+    if (add->fact->learned_of != NULL && was_erased(db, add->fact->learned_of))
+        result = fault_set(add->fault, RESULT_NOT_FOUND, "unknown_message", NULL,
+                           "The answer has been erased.");
     if (row != NULL) {
         text_copy(kind, sizeof kind, db_text(row, 0, NULL));
         text_copy(owner, sizeof owner, db_text(row, 1, NULL));
         db_reset(row);
     }
+    if (result != RESULT_OK)
+        return result;
     if (!find_named(db, add, &same) && !find_overlapping(db, add)) {
         insert(db, add, kind, owner);
         forget_surplus(db, add);

@@ -10,6 +10,7 @@
 #include "common/base/id.h"
 #include "common/base/text.h"
 #include "common/store/store_owners.h"
+#include "common/store/store_memory.h"
 #include "common/store/store_sqlite.h"
 
 #define DAY_MS        (INT64_C(24) * 3600 * 1000)
@@ -265,4 +266,43 @@ enum result store_key_list(struct store *store,
     }
     status = db_readers_return(store->readers, db);
     return status == DB_OK ? RESULT_OK : store_sqlite_fault(fault, status);
+}
+
+enum result store_owner_users(struct store *store, const struct owner *owner,
+                              struct store_users *out, struct fault *fault)
+{
+    enum db_status status;
+    struct db *db = db_readers_take(store->readers, &status);
+    struct db_stmt *stmt;
+    bool enough = true;
+
+    *out = (struct store_users){ 0 };
+    if (db == NULL)
+        return store_sqlite_fault(fault, status);
+    stmt = db_prepare(db, "SELECT user_id FROM conversations WHERE owner_kind = :kind"
+                          " AND owner_id = :owner AND user_id IS NOT NULL");
+    store_sqlite_bind_owner(stmt, owner);
+    while (enough && db_step(stmt)) {
+        char **moved = realloc(out->list, (out->count + 1) * sizeof *moved);
+
+        enough = moved != NULL;
+        out->list = enough ? moved : out->list;
+        if (enough && (moved[out->count] = strdup(db_text(stmt, 0, NULL))) != NULL)
+            out->count++;
+    }
+    db_reset(stmt);
+    status = db_readers_return(store->readers, db);
+    if (status == DB_OK && enough)
+        return RESULT_OK;
+    store_users_free(out);
+    return status != DB_OK ? store_sqlite_fault(fault, status)
+                           : fault_set(fault, RESULT_INTERNAL, "internal", NULL, "Out of memory.");
+}
+
+void store_users_free(struct store_users *users)
+{
+    for (size_t i = 0; i < users->count; i++)
+        free(users->list[i]);
+    free(users->list);
+    *users = (struct store_users){ 0 };
 }

@@ -258,17 +258,77 @@ void endpoint_memory_own(struct exchange *exchange)
 
 /* ---- erasing ---- */
 
+/* What the loop has a Mem0 service forget. */
+struct elsewhere {
+    struct owner owner;
+    char *user_id; /* or NULL */
+};
+
+static void forget_on_loop(struct exchange *exchange)
+{
+    struct elsewhere *elsewhere = exchange->state;
+    struct store_subject subject = { &elsewhere->owner, elsewhere->user_id };
+
+    memory_forget(exchange->app->memory, &subject);
+    free(elsewhere->user_id);
+    free(elsewhere);
+    exchange_finish(exchange);
+}
+
+/* There nobody knows whose a user_id is: here it must be the owner's by its conversation, or a key asks. */
+static enum result check_user_is_ours(struct exchange *exchange, const char *user_id,
+                                      struct fault *fault)
+{
+    struct store_users users;
+    enum result result;
+    bool found = exchange->owner.any;
+
+    result = store_owner_users(exchange->app->store, &exchange->owner, &users, fault);
+    if (result != RESULT_OK)
+        return result;
+    for (size_t i = 0; i < users.count; i++)
+        found = found || strcmp(users.list[i], user_id) == 0;
+    store_users_free(&users);
+    return found ? RESULT_OK
+                 : fault_set(fault, RESULT_NOT_FOUND, "unknown_user", "user_id",
+                             "This user_id is not one of yours.");
+}
+
+static enum result erase_elsewhere(struct exchange *exchange, const char *user_id,
+                                   struct fault *fault)
+{
+    struct elsewhere *elsewhere;
+    enum result result = check_user_id(user_id, fault);
+
+    if (result == RESULT_OK && user_id != NULL)
+        result = check_user_is_ours(exchange, user_id, fault);
+    if (result != RESULT_OK)
+        return result;
+    elsewhere = calloc(1, sizeof *elsewhere);
+    if (elsewhere == NULL || (user_id != NULL && (elsewhere->user_id = strdup(user_id)) == NULL)) {
+        free(elsewhere);
+        return fault_set(fault, RESULT_INTERNAL, "internal", NULL, "Out of memory.");
+    }
+    elsewhere->owner = exchange->owner;
+    exchange->state = elsewhere;
+    exchange->on_loop = forget_on_loop;
+    return RESULT_OK;
+}
+
 static void erase(struct exchange *exchange, const char *user_id, const char *id)
 {
     struct store_subject subject = { &exchange->owner, user_id };
     struct fault fault = { 0 };
     struct buf body;
     int64_t count = 0;
-    enum result result = check_kind(exchange, &fault);
+    bool elsewhere = strcmp(exchange->app->config->memory, "mem0") == 0 && id == NULL;
+    enum result result =
+        elsewhere ? erase_elsewhere(exchange, user_id, &fault) : check_kind(exchange, &fault);
 
-    if (result == RESULT_OK)
+    if (result == RESULT_OK && !elsewhere)
         result = check_user_id(user_id, &fault);
-    if (result == RESULT_OK && (user_id != NULL || id != NULL || store_subject_known(&subject)))
+    if (result == RESULT_OK && !elsewhere &&
+        (user_id != NULL || id != NULL || store_subject_known(&subject)))
         result = store_fact_delete(exchange->app->store, &subject, id, &count, &fault);
     if (result != RESULT_OK) {
         response_fault(&exchange->response, &fault);
@@ -276,9 +336,12 @@ static void erase(struct exchange *exchange, const char *user_id, const char *id
     }
     buf_init(&body, CAP_FACT_BODY);
     buf_putc(&body, '{');
-    json_put_member_int(&body, "deleted", count);
+    if (elsewhere)
+        json_put_member(&body, "deleted", NULL);
+    else
+        json_put_member_int(&body, "deleted", count);
     buf_putc(&body, '}');
-    response_json(&exchange->response, 200, &body);
+    response_json(&exchange->response, elsewhere ? 202 : 200, &body);
     buf_free(&body);
 }
 

@@ -2,14 +2,16 @@
  * visitor: GET /api/whoami shows what the server sees of the one who asks, for people who set up proxies; DELETE
  * /api/visitor erases everything that he has here. Neither shows the cookie or a whole id.
  *
- * Request thread.
+ * Request thread; what others remember is erased from the loop.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/base/text.h"
+#include "common/memory/memory.h"
 #include "common/store/store_owners.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/endpoints.h"
@@ -85,14 +87,58 @@ static enum result erase(struct exchange *exchange, struct store_erased *erased,
     return store_erase(exchange->app->store, &all, erased, fault);
 }
 
+/* What the loop does after an erasure: whoever else remembers this visitor forgets him, too. */
+struct forgotten {
+    struct owner owner;
+    struct store_users users;
+};
+
+static void forget_on_loop(struct exchange *exchange)
+{
+    struct forgotten *forgotten = exchange->state;
+    struct memory *memory = exchange->app->memory;
+    struct store_subject subject = { &forgotten->owner, NULL };
+
+    memory_forget(memory, &subject);
+    for (size_t i = 0; i < forgotten->users.count; i++) {
+        subject.user_id = forgotten->users.list[i];
+        memory_forget(memory, &subject);
+    }
+    store_users_free(&forgotten->users);
+    free(forgotten);
+    exchange_finish(exchange);
+}
+
+static enum result note_users(struct exchange *exchange, struct forgotten **out,
+                              struct fault *fault)
+{
+    const char *memory = exchange->app->config->memory;
+
+    *out = NULL;
+    if (memory == NULL || strcmp(memory, "mem0") != 0)
+        return RESULT_OK;
+    *out = calloc(1, sizeof **out);
+    if (*out == NULL)
+        return fault_set(fault, RESULT_INTERNAL, "internal", NULL, "Out of memory.");
+    (*out)->owner = exchange->owner;
+    return store_owner_users(exchange->app->store, &exchange->owner, &(*out)->users, fault);
+}
+
 void endpoint_visitor_delete(struct exchange *exchange)
 {
     struct store_erased erased;
+    struct forgotten *forgotten;
     struct fault fault = { 0 };
     struct buf body;
+    enum result result = note_users(exchange, &forgotten, &fault);
 
-    if (erase(exchange, &erased, &fault) != RESULT_OK) {
+    if (result == RESULT_OK)
+        result = erase(exchange, &erased, &fault);
+    if (result != RESULT_OK) {
         response_fault(&exchange->response, &fault);
+        if (forgotten != NULL)
+            store_users_free(&forgotten->users);
+        free(forgotten);
         return;
     }
     identity_forget(exchange);
@@ -104,4 +150,8 @@ void endpoint_visitor_delete(struct exchange *exchange)
     buf_putc(&body, '}');
     response_json(&exchange->response, 200, &body);
     buf_free(&body);
+    if (forgotten != NULL) {
+        exchange->state = forgotten;
+        exchange->on_loop = forget_on_loop;
+    }
 }

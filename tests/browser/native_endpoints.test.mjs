@@ -3,10 +3,10 @@
  * (the one of deploy/sample-website); the list of conversations; other answers, feedback, export.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { ROOT, startParley } from '../system/harness.mjs';
+import { ROOT, parleyCommand, startParley } from '../system/harness.mjs';
 import { startMock } from '../system/mock_provider.mjs';
 import { answered, axe, launch, openPage, say, shoot } from './browser.mjs';
 import { startSite } from './fixture.mjs';
@@ -40,7 +40,11 @@ function thinker(call) {
 
 before(async () => {
   [browser, mock, site] = await Promise.all([launch(), startMock(), startSite(siteFile, siteHeaders)]);
-  parley = await startParley({ mock, env: { CORS_ORIGIN: site.origin, REASONING: 'on' } });
+  parley = await startParley({ mock, env: { CORS_ORIGIN: site.origin, REASONING: 'on', KNOWLEDGE: 'on' } });
+  writeFileSync(path.join(parley.dir, 'kettle.md'), '# Kettle guide\n## Descaling\nBoil vinegar in the kettle and rinse it twice.\n');
+  const added = await parleyCommand(['knowledge', 'add', path.join(parley.dir, 'kettle.md'), '--url', 'https://site.example/kettle'],
+    { cwd: parley.dir, env: { PARLEY_ENV: '/dev/null', DATABASE_URL: `sqlite:${parley.db}`, LOG_LEVEL: 'error' } });
+  assert.equal(added.code, 0, added.stdout + added.stderr);
   mock.script(thinker);
 });
 after(async () => {
@@ -247,3 +251,57 @@ for (const colorScheme of ['light', 'dark'])
     assert.deepEqual(await axe(page), []);
     await shoot(page, `plain-failed-${colorScheme}`);
   });
+
+test('sources stand below an answer, on the page and in the widget, also after a reload', async () => {
+  const links = (root) => root.$$eval('.sources a', (nodes) => nodes.map((node) => [node.textContent, node.href, node.rel]));
+  const wanted = [['Kettle guide', 'https://site.example/kettle', 'noopener noreferrer']];
+  page = await openPage(browser, `${parley.url}/chat`);
+  await say(page, 'How do I descale the kettle with vinegar? mock:deltas=2');
+  await answered(page);
+  assert.deepEqual(await links(page), wanted);
+  await say(page, 'And a song please? mock:deltas=2');
+  await page.waitForFunction(() => document.querySelectorAll('.message.assistant[aria-busy="false"]').length === 2);
+  assert.deepEqual(await links(page), wanted, 'none below an answer without');
+  await page.reload();
+  await page.waitForSelector('.sources a');
+  assert.deepEqual(await links(page), wanted);
+  assert.deepEqual(await axe(page), []);
+  await shoot(page, 'sources-page');
+  await page.goto(`${site.origin}/`);
+  await page.click('.chat-toggle');
+  await page.fill('#chatInput', 'Descale the kettle with vinegar mock:deltas=2');
+  await page.press('#chatInput', 'Enter');
+  for (const moment of ['told', 'reloaded']) {
+    const link = await page.waitForSelector('.parley-widget .sources a');
+    assert.equal(await link.getAttribute('href'), 'https://site.example/kettle', moment);
+    if (moment === 'told') await page.reload();
+  }
+  assert.deepEqual(page.problems, []);
+});
+
+test('what is remembered about the visitor is shown, and erased one by one or at once', async () => {
+  page = await openPage(browser, `${parley.url}/chat`);
+  await page.click('#remembered');
+  await page.waitForSelector('dialog.remembered[open]');
+  await page.waitForFunction(() => document.querySelector('.remembered .empty').textContent.includes('Nothing is remembered'));
+  await page.keyboard.press('Escape');
+  await page.waitForSelector('dialog.remembered', { state: 'detached' });
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'remembered');
+  for (const fact of ['My dog is called <b>Bello</b>', 'Lives in Ulm', 'Plays the violin'])
+    await page.evaluate((said) => fetch('api/memory', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ fact: said }) }), fact);
+  const facts = () => page.$$eval('.remembered .facts li', (nodes) => nodes.map((node) => node.textContent).sort());
+  await page.click('#remembered');
+  await page.waitForSelector('.remembered .facts li');
+  assert.deepEqual(await facts(), ['Lives in Ulm', 'My dog is called <b>Bello</b>', 'Plays the violin']);
+  assert.deepEqual(await axe(page), []);
+  await shoot(page, 'remembered');
+  await page.click('.remembered button[aria-label="Forget: Lives in Ulm"]');
+  await page.waitForFunction(() => document.querySelectorAll('.remembered .facts li').length === 2);
+  assert.ok(await page.evaluate(() => document.activeElement.closest('.remembered') !== null), 'the focus stays in the dialog');
+  await page.click('.remembered .danger');
+  assert.equal((await facts()).length, 2, 'it asks first');
+  await page.click('.remembered .danger');
+  await page.waitForFunction(() => document.querySelector('.remembered .empty').textContent.includes('Nothing is remembered'));
+  assert.equal((await page.evaluate(async () => (await fetch('api/memory')).json())).count, 0);
+  assert.deepEqual(page.problems, []);
+});

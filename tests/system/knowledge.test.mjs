@@ -103,6 +103,25 @@ describe('parley knowledge', () => {
     assert.match((await knowledge(db, ['search', 'when are alpacas shorn'])).stdout, /autumn/);
   });
 
+  test('no page leads it into an inner network', async (t) => {
+    const { dir, db } = setUp(t);
+    const secret = await site({ '/secret.html': '<title>Secret</title><p>The zebra password.</p>' });
+    t.after(() => secret.stop());
+    const inner = [secret.url, secret.url.replace('127.0.0.1', 'localhost'), secret.url.replace('127.0.0.1', '[::ffff:127.0.0.1]'), secret.url.replace('http://', 'http://site.example@')];
+    const shop = await site({
+      '/sitemap.xml': { type: 'application/xml', body: inner.map((url) => `<loc>${url}/secret.html</loc>`).join('') },
+      '/moved': (req, res) => { res.writeHead(302, { Location: `${secret.url}/secret.html` }); res.end(); },
+      '/file': (req, res) => { res.writeHead(302, { Location: 'file:///etc/passwd' }); res.end(); },
+    });
+    t.after(() => shop.stop());
+    const told = await knowledge(db, ['add', `${shop.url}/sitemap.xml`, `${shop.url}/moved`, `${shop.url}/file`]);
+    assert.equal(told.stdout.match(/it leads into an inner network/g)?.length, inner.length + 1, told.stdout);
+    assert.match(told.stdout, /\/file: it leads to nowhere/);
+    const list = path.join(dir, 'mine.urls');
+    fs.writeFileSync(list, `${secret.url}/secret.html\n`);
+    assert.match((await knowledge(db, ['add', list])).stdout, /1 added/, 'what the operator names is read');
+  });
+
   test('reads PDF by pdftotext, and says so where there is none', async (t) => {
     const { dir, db, docs } = setUp(t);
     fs.writeFileSync(path.join(docs, 'manual.pdf'), '%PDF-1.4 not really');

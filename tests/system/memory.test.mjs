@@ -190,6 +190,41 @@ test('MEMORY_EXTRACT=model: facts are found after an answer, and contradictions 
   assert.equal((await facts()).length, 1);
 });
 
+test('what is erased while the model looks for facts does not come back', async (t) => {
+  const mock = await startMock();
+  t.after(() => mock.stop());
+  let release;
+  const gate = new Promise((resolve) => { release = resolve; });
+  mock.script((call) => (call.messages[0]?.content.startsWith('You keep short notes') ? async (asked, res) => {
+    await gate;
+    res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+    res.end(`data: ${JSON.stringify({ id: 'x', model: asked.model, choices: [{ index: 0, delta: { content: '{"facts":[{"fact":"Lives in Ulm"}]}' }, finish_reason: 'stop' }] })}\n\ndata: [DONE]\n\n`);
+  } : undefined));
+  const parley = await startParley({ mock, workers: 1, env: { MEMORY_EXTRACT: 'model', LOG_LEVEL: 'info' } });
+  t.after(() => parley.stop());
+  const ada = new Visitor(parley);
+  await ada.post('/api/chat', { message: 'I live in Ulm.' });
+  await mock.waitCall('I live in Ulm');
+  assert.equal((await ada.delete('/api/visitor')).status, 200);
+  release();
+  await parley.waitLog((line) => line.event === 'fact_not_kept' && line.code === 'unknown_message');
+  assert.deepEqual(await parley.sql('SELECT count(*) AS n FROM memories'), [{ n: 0 }]);
+});
+
+test('in a session, where nobody is known, nothing is remembered', async (t) => {
+  const mock = await startMock();
+  t.after(() => mock.stop());
+  const asked = [];
+  mock.script((call) => { if (call.messages[0]?.content.startsWith('You keep short notes')) asked.push(call); });
+  const parley = await startParley({ mock, env: { MEMORY_EXTRACT: 'model' } });
+  t.after(() => parley.stop());
+  const { sessionId } = (await parley.post('/api/create-session', {})).json;
+  await parley.post('/api/chat', { sessionId, message: 'I live in Ulm.' });
+  await new Visitor(parley).post('/api/chat', { message: 'I live in Graz.' });
+  assert.ok(await eventually(() => asked.length > 0));
+  assert.deepEqual(asked.map((call) => JSON.parse(call.question).question), ['I live in Graz.']);
+});
+
 test('facts with vectors are found without a common word, and without the service by their words', async (t) => {
   const mock = await startMock();
   t.after(() => mock.stop());
@@ -213,7 +248,7 @@ for (const style of ['platform', 'server']) {
   test(`MEMORY=mem0 (${style}): remembers by itself; slow, refusing or down it changes no turn and is logged once`, async (t) => {
     const mock = await startMock(), mem0 = await startMem0(style);
     t.after(() => Promise.all([mock.stop(), mem0.stop().catch(() => {})]));
-    const parley = await startParley({ mock, workers: 1, env: { MEMORY: 'mem0', MEM0_API_BASE: mem0.url, MEM0_API_KEY: 'm0-key', MEM0_API_STYLE: style, RECALL_TIMEOUT_MS: 200 } });
+    const parley = await startParley({ mock, workers: 1, env: { USER_ID_ACCESS: 'owner', MEMORY: 'mem0', MEM0_API_BASE: mem0.url, MEM0_API_KEY: 'm0-key', MEM0_API_STYLE: style, RECALL_TIMEOUT_MS: 200 } });
     t.after(() => parley.stop());
     const ada = new Visitor(parley), eve = new Visitor(parley);
     await ada.post('/api/chat', { message: 'My dog is called Bello.' });
@@ -223,6 +258,14 @@ for (const style of ['platform', 'server']) {
     assert.match(await systemOf(mock, 'second: and my dog?'), /\["My dog is called Bello\."/);
     assert.doesNotMatch(await systemOf(mock, 'eve: and'), /Bello/);
     assert.equal((await ada.ask('/api/memory')).json.code, 'memory_elsewhere');
+
+    await ada.post('/api/chat/simple', { user_id: 'm-1', message: 'As m-1 I like tea.' });
+    assert.ok(await eventually(() => mem0.facts.size === 3));
+    assert.equal((await eve.delete('/api/memory/m-1')).json.code, 'unknown_user');
+    assert.equal((await eve.delete('/api/memory')).status, 202);
+    assert.ok(await eventually(() => mem0.facts.size === 2));
+    assert.equal((await ada.delete('/api/visitor')).status, 200);
+    assert.ok(await eventually(() => mem0.facts.size === 0), 'what the visitor told, also as m-1, is erased there');
 
     const trouble = () => parley.logs.filter((line) => line.event === 'recall_trouble');
     for (const mood of ['refuse', 'slow']) {

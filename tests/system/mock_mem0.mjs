@@ -7,12 +7,12 @@ import http from 'node:http';
 
 export async function startMem0(style) {
   const mem0 = { mood: 'well', facts: new Map(), requests: [], waiting: [] };
-  const paths = style === 'platform' ? { add: '/v3/memories/add/', search: '/v3/memories/search/' } : { add: '/memories', search: '/search' };
+  const paths = style === 'platform' ? { add: '/v3/memories/add/', search: '/v3/memories/search/', forget: '/v1/memories/?' } : { add: '/memories', search: '/search', forget: '/memories?' };
   const key = (headers) => style === 'platform' ? headers.authorization === 'Token m0-key' : headers['x-api-key'] === 'm0-key';
   const server = http.createServer(async (req, res) => {
     const parts = [];
     for await (const part of req) parts.push(part);
-    const json = JSON.parse(Buffer.concat(parts).toString());
+    const json = parts.length ? JSON.parse(Buffer.concat(parts).toString()) : {};
     const reply = (status, body) => { res.writeHead(status, { 'Content-Type': 'application/json' }); res.end(JSON.stringify(body)); };
     mem0.requests.push({ path: req.url, json });
     if (mem0.mood === 'slow') return mem0.waiting.push(res);
@@ -25,6 +25,9 @@ export async function startMem0(style) {
     }
     if (req.url === paths.search)
       return reply(200, { results: (mem0.facts.get(json.filters.user_id) ?? []).map((memory, i) => ({ id: `${i}`, memory, score: 0.9 })) });
+    const user = new URL(req.url, mem0.url).searchParams.get('user_id');
+    if (req.method === 'DELETE' && req.url.startsWith(paths.forget) && user)
+      return mem0.facts.delete(user), reply(200, { message: 'Memories deleted' });
     return reply(404, { detail: 'Not Found' });
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -13,6 +13,7 @@ import { createMarkdown } from './markdown.js';
 import { startModels } from './models.js';
 import { startPictures } from './pictures.js';
 import { prefs } from './prefs.js';
+import { startRemembered } from './remembered.js';
 import { fitToViewport, startScroll } from './scroll.js';
 import { startSidebar } from './sidebar.js';
 import { createReader, startVoiceInput } from './speech.js';
@@ -103,6 +104,8 @@ function start() {
     banner('offline', isUp ? null : t('offline_notice'), { closable: false });
   });
 
+  const remembered = startRemembered(client, $('remembered'), { speak });
+
   const chat = createChat({
     client, composer, scroll, speak, link,
     log: $('log'),
@@ -157,7 +160,7 @@ function start() {
 
   chat.greet();
   if (matchMedia('(hover: hover)').matches) composer.focus();
-  return { chat, sidebar, composer, models, limits, showDemo, setMarkdown: (made) => { markdown = made; } };
+  return { chat, sidebar, composer, models, limits, remembered, showDemo, setMarkdown: (made) => { markdown = made; } };
 }
 
 /** What the server wants the page to know. Absent parts have defaults, so an older or busy server does no harm. */
@@ -172,6 +175,7 @@ async function applyConfig(page) {
   settings.maxBody = config.max_body_bytes;
   settings.reasoning = config.features?.reasoning === true;
   $('reasoning-row').hidden = !settings.reasoning;
+  page.remembered.configure(config.features?.memory === true);
   link.poll = config.features?.poll === true;
   $('brand').textContent = config.brand_name || settings.name;
   document.title = config.brand_name || settings.name;

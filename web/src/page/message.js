@@ -5,6 +5,7 @@
 import { h, icon, iconButton } from '../dom.js';
 import { t } from '../i18n.js';
 import { createGrowing } from '../growing.js';
+import { createSources } from '../sources.js';
 import { highlight } from './highlight.js';
 
 const COPIED_MS = 1600;
@@ -153,6 +154,9 @@ export function createAnswer(tools) {
           ? h('button', { type: 'button', class: 'small-button', onclick: actions.proceed }, t('continue')) : null;
         notice('quiet', t(note), go);
       }
+      if (info.provider === 'knowledge') notice('quiet', t('quoted'));
+      const sources = createSources(info.sources);
+      if (sources) foot.before(sources);
       setFoot(info, actions);
     },
     /** It failed: say so, and offer to try again. */

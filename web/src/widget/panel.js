@@ -8,6 +8,7 @@ import { h, icon, iconButton } from '../dom.js';
 import { errorText } from '../errors.js';
 import { createGrowing } from '../growing.js';
 import { direction, t, useLanguage } from '../i18n.js';
+import { createSources } from '../sources.js';
 import { createLiteMarkdown } from './lite.js';
 import style from './panel.css';
 
@@ -200,6 +201,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
       push: growing.push,
       text: () => growing.text.trim(),
       note: (words) => node.append(h('div', { class: 'note' }, words)),
+      cite: (sources) => node.append(createSources(sources) ?? ''),
       over() {
         dots.remove();
         growing.finish();
@@ -252,6 +254,8 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
       if (last.finish_reason === 'stopped' || failure) bot.note(t('stopped'));
       if (last.finish_reason === 'length') bot.note(t('cut_by_length'));
       if (last.finish_reason === 'interrupted') bot.note(t('interrupted'));
+      if (last.provider === 'knowledge') bot.note(t('quoted'));
+      bot.cite(last.sources);
       speak(bot.text().slice(0, SPOKEN_MAX) || t('answer_over'));
       emit('message', { role: 'bot', text: bot.text() });
       if (!isOpen()) unread();
@@ -317,7 +321,10 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
         const bot = addBot();
         bot.push(String(message.content ?? ''));
         if (message.status === 'streaming') follow(bot, { messageId: message.id ?? message.message_id, after: byteLength(message.content ?? '') }, null);
-        else bot.over();
+        else {
+          bot.over();
+          bot.cite(message.sources);
+        }
       }
     }
     end.toEnd();
