@@ -201,8 +201,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
       text: () => growing.text.trim(),
       note: (words) => node.append(h('div', { class: 'note' }, words)),
       over() {
-        dots.remove();
-        growing.finish();
+        growing.finish(() => dots.remove());
         if (!growing.text) text.remove();
       },
     };
