@@ -203,7 +203,7 @@ test-system: all
 	@$(NODE_TEST) $(SYSTEM_TESTS)
 
 test-browser: all node_modules/.package-lock.json
-	@$(NODE_TEST) --test-concurrency=2 $(BROWSER_TESTS)
+	@$(NODE_TEST) --test-concurrency=3 $(BROWSER_TESTS)
 
 style: all
 	@sh tests/style/run.sh

@@ -27,10 +27,11 @@ class Answer {
   }
 
   async run() {
-    for (const delta of this.plan.deltas) {
+    const { deltas, together = 1 } = this.plan;
+    for (const [i, delta] of deltas.entries()) {
       if (this.status !== 'streaming') return;
       if (this.plan.gate) await this.plan.gate();
-      else if (this.plan.delay) await new Promise((resolve) => { setTimeout(resolve, this.plan.delay); });
+      else if (this.plan.delay && i % together === 0) await new Promise((resolve) => { setTimeout(resolve, this.plan.delay); });
       if (this.status !== 'streaming') return;
       this.text += delta;
       this.tell();
@@ -61,7 +62,7 @@ class Answer {
 /**
  * Start one. `base`: path of the installation, "/" first and last. `absent`: endpoints that answer 404 unknown_path, by the
  * start of their path. `origins`: who may call from elsewhere. Change `fixture.reply` to script the answers: a function from
- * the request body to {deltas, delay?, gate?, error?, finish?, refuse?: {status, body, headers}, cutAfter?, lump?}.
+ * the request body to {deltas, delay?, together? (deltas per delay), gate?, error?, finish?, refuse?: {status, body, headers}, cutAfter?, lump?}.
  */
 export async function startFixture({ base = '/', config = {}, absent = [], origins = [], port = 0 } = {}) {
   const conversations = new Map();

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { looksHeldBack } from '../../web/src/answer.js';
-import { ApiError, createClient } from '../../web/src/client.js';
+import { ApiError, createPageClient } from '../../web/src/client.js';
 import { createSseReader } from '../../web/src/sse.js';
 
 const bytes = (text) => new TextEncoder().encode(text);
@@ -59,7 +59,7 @@ test('every language has every text, with the same parts to fill in', () => {
   }
 });
 
-const clientWith = (fetch) => createClient({ base: 'http://127.0.0.1/sub/', fetch });
+const clientWith = (fetch) => createPageClient({ base: 'http://127.0.0.1/sub/', fetch });
 
 test('an error body of the server becomes an error with its code, field and waiting time', async () => {
   const client = clientWith(async () => Response.json(

@@ -13,7 +13,7 @@ function dropBlanks(parent) {
 /** `fragment`: clean blocks. Changed in place and returned. */
 export function finishBlocks(fragment) {
   dropBlanks(fragment);
-  for (const node of fragment.querySelectorAll('ul, ol')) dropBlanks(node);
+  for (const node of fragment.querySelectorAll('ul, ol, table, thead, tbody, tr')) dropBlanks(node);
   for (const table of fragment.querySelectorAll('table')) {
     const frame = h('div', { class: 'table-frame', tabindex: 0, role: 'region', 'aria-label': t('table') });
     table.replaceWith(frame);

@@ -18,6 +18,7 @@ export class ApiError extends Error {
 }
 
 const CALL_TIMEOUT_MS = 20_000;
+const id = encodeURIComponent;
 
 function asApiError(error, signal) {
   if (error instanceof ApiError) return error;
@@ -99,11 +100,9 @@ export function createClient({ base, credentials = 'same-origin', fetch: fetcher
   }
 
   /** Start an event stream. Resolves to the response (its body not read yet), rejects with ApiError. */
-  async function stream(method, path, { body, signal, lastEventId } = {}) {
-    const headers = { Accept: 'text/event-stream' };
-    if (lastEventId) headers['Last-Event-ID'] = lastEventId;
+  async function stream(method, path, { body, signal } = {}) {
     try {
-      const response = await open(method, path, { body, headers, signal });
+      const response = await open(method, path, { body, headers: { Accept: 'text/event-stream' }, signal });
       if (!response.ok) throw await errorFrom(response);
       return response;
     } catch (error) {
@@ -111,21 +110,30 @@ export function createClient({ base, credentials = 'same-origin', fetch: fetcher
     }
   }
 
-  const id = encodeURIComponent;
   return {
     base,
     call,
     stream,
     config: (options) => call('GET', 'api/config', options),
-    health: (options) => call('GET', 'api/health', options),
+    createSession: () => call('POST', 'api/create-session', { body: {} }),
+    eraseSession: (session) => call('DELETE', `api/sessions/${id(session)}`),
+    stop: (messageId) => call('POST', 'api/chat/stop', { body: { message_id: messageId }, timeout: 5_000 }),
+    conversation: (conversation) => call('GET', `api/conversations/${id(conversation)}`),
+  };
+}
+
+/** The same client with the calls that only the page makes, so that the widget need not carry them. */
+export function createPageClient(options) {
+  const client = createClient(options);
+  const { base, call } = client;
+  return {
+    ...client,
+    health: (more) => call('GET', 'api/health', more),
     models: () => call('GET', 'api/models'),
     rateLimit: () => call('GET', 'api/rate-limit'),
     remembered: () => call('GET', 'api/memory?limit=200'),
     forget: (fact) => call('DELETE', `api/memory/fact/${id(fact)}`),
     forgetAll: () => call('DELETE', 'api/memory'),
-    createSession: () => call('POST', 'api/create-session', { body: {} }),
-    eraseSession: (session) => call('DELETE', `api/sessions/${id(session)}`),
-    stop: (messageId) => call('POST', 'api/chat/stop', { body: { message_id: messageId }, timeout: 5_000 }),
     rate: (messageId, rating) => call('POST', `api/messages/${id(messageId)}/feedback`, { body: { rating } }),
     conversations({ cursor, query } = {}) {
       const search = new URLSearchParams();
@@ -134,7 +142,6 @@ export function createClient({ base, credentials = 'same-origin', fetch: fetcher
       const text = search.toString();
       return call('GET', text ? `api/conversations?${text}` : 'api/conversations');
     },
-    conversation: (conversation) => call('GET', `api/conversations/${id(conversation)}`),
     rename: (conversation, title) => call('PATCH', `api/conversations/${id(conversation)}`, { body: { title } }),
     remove: (conversation) => call('DELETE', `api/conversations/${id(conversation)}`),
     exportUrl: (conversation, format) =>

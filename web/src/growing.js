@@ -1,28 +1,41 @@
 /*
  * growing: an answer on the screen while it grows. At most one change of the document per animation frame, and only the
- * last block is made anew: blocks before it are final, the items of a list before its last are final, and inside an open
- * piece of code the new characters are simply appended. finish() compares with one clean rendering of the whole text, so
- * the end result is the same as if it had come at once.
+ * end of the last block is made anew: blocks before it are final, and so are the items, rows and runs of a long one before
+ * its last (parts.js); an open piece of code is only added to (code.js). finish() compares with one clean rendering of the
+ * whole text, so the end result is the same as if it had come at once.
  */
+import { createCodeWriter } from './code.js';
+import { buildInParts, buildRun, endOfRun, innerOf } from './parts.js';
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})([^\n]*)\n/;
-const SLOW_MS = 6; // a rendering longer than this makes the next one wait
+/* All of a table's text but its last row; its head. */
+const ROWS = /^[^\n]*\n[^\n]*\n(?:[^\n]+\n)*(?=[^\n]+\n*$)/;
+const HEAD = /^[^\n]*\n[^\n]*\n/;
+const FRAME_MS = 16;
+const SLICE_MS = 6; // of a frame, for the last comparison
 
 const lastIndexOf = (tokens, test) => {
   for (let i = tokens.length - 1; i >= 0; i -= 1) if (test(tokens[i])) return i;
   return -1;
 };
 
+/** What of a list or a table is final: all but the last item or row. */
+function finalPart(token) {
+  const raw = token.type === 'list' ? token.items.slice(0, -1).map((item) => item.raw).join('') : ROWS.exec(token.raw)?.[0];
+  return raw && token.raw.startsWith(raw) ? raw.length : 0;
+}
+
 /**
- * Grow an answer inside `container`. `decorate(nodes)` is called once for nodes that are final (code gets its colours and
- * buttons there); `onGrown` after each change of the document.
+ * Grow an answer inside `container`. `decorate(nodes)` is called once for nodes that are final, and for an open piece of
+ * code before it has any text (it gets its head and buttons there); `paint(language)` makes its colours, see code.js;
+ * `onGrown` after each change of the document.
  */
-export function createGrowing(container, markdown, { decorate = () => {}, onGrown = () => {} } = {}) {
+export function createGrowing(container, markdown, { decorate = () => {}, paint = () => undefined, onGrown = () => {} } = {}) {
   let text = '';
   let stable = 0; // text before this is final and on the screen
-  let live = []; // nodes of the block that is still growing
-  let list = null; // {node, ordered}: the list that goes on across renderings
-  let code = null; // {node, close, from, shown}: the open piece of code
+  let live = []; // nodes of what is still growing
+  let open = null; // {type, ordered, inner, head, start}: the block that goes on across renderings
+  let code = null; // {writer, close, line, shown}: the open piece of code
   let frame = 0;
   let restUntil = 0;
   let finished = false;
@@ -32,102 +45,127 @@ export function createGrowing(container, markdown, { decorate = () => {}, onGrow
     live = [];
   }
 
-  function append(tokens, final) {
-    const fragment = markdown.build(tokens);
-    const nodes = [...fragment.childNodes];
-    container.append(fragment);
-    if (final) decorate(nodes);
-    else live.push(...nodes);
-    return nodes;
-  }
+  const drain = (steps) => {
+    let step = steps.next();
+    while (!step.done) step = steps.next();
+    return step.value;
+  };
 
-  const element = (nodes, name) => nodes.find((node) => node.nodeName === name);
-
-  /** Inside an open fence: append what is new, hold back a line that may become the closing one. */
+  /** Inside an open fence: add what is new, hold back a line that may become the closing one. */
   function growCode() {
-    const rest = text.slice(code.from);
+    const rest = text.slice(code.line);
     const close = code.close.exec(rest);
-    if (close) {
-      stable = code.start;
-      code = null;
-      return false;
-    }
-    const lineStart = rest.lastIndexOf('\n') + 1;
-    const maybe = /^ {0,3}[`~]*\s*$/.test(rest.slice(lineStart));
-    const until = maybe ? Math.max(0, lineStart - 1) : rest.length;
+    const lastLine = rest.lastIndexOf('\n') + 1;
+    const until = code.line + (close ? close.index : /^ {0,3}[`~]*\s*$/.test(rest.slice(lastLine)) ? lastLine : rest.length);
     if (until > code.shown) {
-      code.node.append(rest.slice(code.shown, until));
-      code.node.normalize();
+      code.writer.add(text.slice(code.shown, until));
       code.shown = until;
     }
-    return true;
+    if (!close) {
+      code.line += lastLine;
+      return true;
+    }
+    code.writer.end();
+    stable = code.line + close.index + close[0].length;
+    code = null;
+    live = [];
+    return false;
   }
 
   function openCode(token, start, nodes) {
     const fence = FENCE.exec(token.raw);
-    const pre = element(nodes, 'PRE');
+    const pre = nodes.find((node) => node.nodeName === 'PRE');
     if (!fence || !pre) return;
     const [head, marks] = fence;
-    const close = new RegExp(`(?:^|\\n) {0,3}${marks[0]}{${marks.length},}[ \\t]*(?:\\n|$)`);
+    const close = new RegExp(`^ {0,3}${marks[0]}{${marks.length},}[ \\t]*\\n`, 'm');
     if (close.test(token.raw.slice(head.length))) return;
     const node = pre.querySelector('code');
     node.textContent = '';
-    code = { node, close, start, from: start + head.length, shown: 0 };
+    decorate([pre]);
+    const from = start + head.length;
+    code = { writer: createCodeWriter(node, paint(node.className.slice(9))), close, line: from, shown: from };
     growCode();
   }
 
-  /** All items but the last are final; the next rendering starts at the last one and goes into the same element. */
-  function openList(token, start, nodes) {
-    const node = element(nodes, token.ordered ? 'OL' : 'UL');
-    if (!node || token.items.length < 2) return;
-    const raw = token.items.slice(0, -1).map((item) => item.raw).join('');
-    if (!token.raw.startsWith(raw)) return;
-    decorate([...node.children].slice(0, -1));
-    stable = start + raw.length;
-    list = { node, ordered: token.ordered };
-    live = [node.lastElementChild];
+  /** The last item or row is live, those before it are final; the next rendering starts there. */
+  function keepLast(token, start, nodes) {
+    const length = finalPart(token);
+    decorate(length ? nodes.slice(0, -1) : []);
+    live = length ? nodes.slice(-1) : nodes;
+    if (length) stable = start + length;
   }
 
-  /** The first token goes on with the list on the screen: its items replace the unfinished one there. */
-  function growList(token, start, isLast) {
-    const made = element([...markdown.build([token]).childNodes], list.ordered ? 'OL' : 'UL');
-    const items = [...made.children];
-    clearLive();
-    list.node.append(...items);
-    if (!isLast) {
-      decorate(items);
-      list = null;
-      return;
+  /** The runs of a paragraph that are over are final. */
+  function keepRuns(start, raw) {
+    let at = 0;
+    for (let end = endOfRun(raw); end >= 0; end = endOfRun(raw.slice(at))) {
+      open.inner.append(...buildRun(markdown, raw.slice(at, at + end)), raw[at + end]);
+      at += end + 1;
     }
-    const raw = token.items.slice(0, -1).map((item) => item.raw).join('');
-    if (token.raw.startsWith(raw)) {
-      decorate(items.slice(0, -1));
-      stable = start + raw.length;
-      live = [items.at(-1)];
-    } else live = items;
+    stable = start + at;
+    live = buildRun(markdown, raw.slice(at));
+    open.inner.append(...live);
+  }
+
+  function openBlock(token, start, nodes) {
+    const inner = token.type === 'paragraph' ? nodes[0] : innerOf(nodes);
+    open = { type: token.type, ordered: token.ordered, inner, head: '', start };
+    if (token.type === 'paragraph' && endOfRun(token.raw) >= 0) {
+      inner.replaceChildren();
+      return keepRuns(start, token.raw);
+    }
+    if (token.type === 'table' && token.rows.length > 1) open.head = HEAD.exec(token.raw)[0];
+    else if (token.type !== 'list' || token.items.length < 2) return void (open = null);
+    return keepLast(token, start, [...inner.children]);
+  }
+
+  /** The first token goes on with the block on the screen: its parts replace the unfinished one there. */
+  function growBlock(token, start, isLast) {
+    clearLive();
+    if (open.type === 'paragraph') keepRuns(start, token.raw);
+    else {
+      const parts = [...innerOf(drain(buildInParts(markdown, token))).children];
+      open.inner.append(...parts);
+      if (isLast) keepLast(token, start, parts);
+      else decorate(parts);
+    }
+    if (isLast) return;
+    open = null;
+    live = [];
   }
 
   function render() {
     if (code && growCode()) return;
-    const tokens = markdown.split(text.slice(stable));
+    let tokens = markdown.split((open?.head ?? '') + text.slice(stable));
+    if (open && (tokens[0]?.type !== open.type || tokens[0].ordered !== open.ordered)) {
+      // Its next line made something else of it.
+      if (open.type === 'paragraph') {
+        stable = open.start;
+        open.inner.remove();
+        tokens = markdown.split(text.slice(stable));
+      }
+      open = null;
+    }
     const last = lastIndexOf(tokens, (token) => token.type !== 'space');
     if (last < 0) return;
-    let at = stable;
-    if (!(list && tokens[0].type === 'list' && tokens[0].ordered === list.ordered)) {
-      clearLive();
-      list = null;
-    }
+    if (!open) clearLive();
+    let at = stable - (open?.head.length ?? 0);
     for (let i = 0; i <= last; i += 1) {
       const token = tokens[i];
       const start = at;
       at += token.raw.length;
-      if (i < last) stable = at;
-      if (i === 0 && list) growList(token, start, i === last);
+      if (i === 0 && open) growBlock(token, start, i === last);
       else if (token.type !== 'space') {
-        const nodes = append([token], i < last);
-        if (i === last && token.type === 'code') openCode(token, start, nodes);
-        if (i === last && token.type === 'list') openList(token, start, nodes);
+        const nodes = drain(buildInParts(markdown, token));
+        container.append(...nodes);
+        if (i < last) decorate(nodes);
+        else {
+          live = nodes;
+          if (token.type === 'code') openCode(token, start, nodes);
+          else openBlock(token, start, nodes);
+        }
       }
+      if (i < last) stable = at;
     }
   }
 
@@ -137,9 +175,12 @@ export function createGrowing(container, markdown, { decorate = () => {}, onGrow
     if (now < restUntil) return schedule();
     const begin = performance.now();
     render();
-    const took = performance.now() - begin;
-    restUntil = took > SLOW_MS ? now + took * 4 : 0;
     onGrown();
+    // Layout and paint count too. What would cost frames is done the less often the more it costs.
+    setTimeout(() => {
+      const took = performance.now() - begin;
+      restUntil = took > FRAME_MS ? now + Math.min(1500, took * took / 8) : 0;
+    });
     return undefined;
   }
 
@@ -148,19 +189,31 @@ export function createGrowing(container, markdown, { decorate = () => {}, onGrow
     if (!frame && !finished) frame = requestAnimationFrame(onFrame);
   }
 
-  /** One rendering of the whole text; what is already right on the screen is left alone. */
-  function settle() {
-    const wanted = document.createElement('div');
+  const sameCode = (have, wanted) => {
+    const [a, b] = [have, wanted].map((node) => node?.querySelector?.('code'));
+    return wanted.nodeName === 'PRE' && a && /^(?:PRE|DIV)$/.test(have.nodeName) && a.className === b.className && a.textContent === b.textContent;
+  };
+
+  /** One rendering of the whole text, block by block; what is already right on the screen is left alone. */
+  function* settle() {
     const tokens = markdown.split(text).filter((token) => token.type !== 'space');
-    for (const token of tokens) wanted.append(markdown.build([token]));
-    decorate([...wanted.childNodes]);
-    const have = [...container.childNodes];
-    const nodes = [...wanted.childNodes];
-    nodes.forEach((node, i) => {
-      if (!have[i]) container.append(node);
-      else if (!have[i].isEqualNode(node)) have[i].replaceWith(node);
-    });
-    for (const node of have.slice(nodes.length)) node.remove();
+    const links = tokens.filter((token) => token.type === 'def').map((token) => `\n\n${token.raw}`).join('');
+    let count = 0;
+    for (const token of tokens) {
+      for (const node of yield* buildInParts(markdown, token, links)) {
+        const have = container.childNodes[count];
+        count += 1;
+        if (have && sameCode(have, node)) continue;
+        const holder = document.createElement('div');
+        holder.append(node);
+        decorate([node]);
+        const wanted = holder.firstChild;
+        if (!have) container.append(wanted);
+        else if (!have.isEqualNode(wanted)) have.replaceWith(wanted);
+      }
+      yield;
+    }
+    while (container.childNodes.length > count) container.lastChild.remove();
   }
 
   return {
@@ -168,12 +221,22 @@ export function createGrowing(container, markdown, { decorate = () => {}, onGrow
       text += piece.replaceAll('\r', '');
       schedule();
     },
-    /** No more text: show the final form at once. */
-    finish() {
+    /** No more text: show the final form, a long one over some frames. `onFinal` when it stands. */
+    finish(onFinal = () => {}) {
       finished = true;
       cancelAnimationFrame(frame);
-      settle();
-      onGrown();
+      if (container.hasChildNodes()) render();
+      code?.writer.end();
+      const steps = settle();
+      const go = () => {
+        const until = performance.now() + SLICE_MS;
+        let step = steps.next();
+        while (!step.done && (document.hidden || performance.now() < until)) step = steps.next();
+        onGrown();
+        if (step.done) onFinal();
+        else requestAnimationFrame(go);
+      };
+      go();
     },
     get text() {
       return text;

@@ -1,7 +1,9 @@
 /*
  * highlight: colours for code, small on purpose. One scanner for all languages, told apart by a few words: comments,
- * strings, numbers, keywords, calls. It may miss a subtlety; it never changes a character.
+ * strings, numbers, keywords, calls. It may miss a subtlety; it never changes a character. Text may come in pieces: what
+ * could still become something else waits for more.
  */
+import { createCodeWriter } from '../code.js';
 
 const words = (text) => new Set(text.split(' '));
 const C_LIKE = 'break case const continue default do else enum extern for goto if return sizeof static struct switch typedef union void volatile while int char long short float double unsigned signed bool true false NULL';
@@ -31,6 +33,7 @@ for (const family of Object.values(FAMILIES)) for (const name of family.names.sp
 
 const END_OF = { '/*': '*/', '<!--': '-->' };
 const MAX_CHARS = 60_000;
+const LOOK_AHEAD = 4;
 const escapeSign = (text) => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
 
 function scanner(family) {
@@ -54,39 +57,49 @@ function kindOf(match, family, code, end) {
   return code[end] === '(' ? 'name' : null;
 }
 
-function* piecesOf(code, family) {
-  if (family.lines) {
-    for (const line of code.match(/[^\n]*\n|[^\n]+/g) ?? [])
-      yield [line, { '+': 'added', '-': 'removed', '@': 'name' }[line[0]] ?? null];
-    return;
-  }
-  const scan = scanner(family);
-  scan.lastIndex = 0;
-  let from = 0;
-  for (let match = scan.exec(code); match; match = scan.exec(code)) {
-    const kind = kindOf(match, family, code, scan.lastIndex);
-    if (!kind) continue;
-    if (match.index > from) yield [code.slice(from, match.index), null];
-    yield [match[0], kind];
-    from = scan.lastIndex;
-  }
-  if (from < code.length) yield [code.slice(from), null];
+/** Whole lines of a comparison; a line that is still growing waits. */
+function paintLines(text, isEnd) {
+  const lines = text.match(/[^\n]*\n|[^\n]+/g) ?? [];
+  const rest = isEnd || text.endsWith('\n') ? '' : lines.pop() ?? '';
+  return { pieces: lines.map((line) => [line, { '+': 'added', '-': 'removed', '@': 'name' }[line[0]] ?? null]), rest };
 }
 
-/** Colour the text of a <code> element in place. Unknown languages and very long code stay plain. */
-export function highlight(node, name) {
-  const family = BY_NAME.get(String(name).toLowerCase());
-  const code = node.textContent;
-  if (!family || code.length > MAX_CHARS) return;
-  const fragment = document.createDocumentFragment();
-  for (const [text, kind] of piecesOf(code, family)) {
-    if (!kind) fragment.append(text);
-    else {
-      const span = document.createElement('span');
-      span.className = `tok-${kind}`;
-      span.textContent = text;
-      fragment.append(span);
-    }
+/** What ends at least LOOK_AHEAD characters before the end of the text, and plain lines, will not change any more. */
+function paintWords(family, text, isEnd) {
+  const scan = scanner(family);
+  const until = isEnd ? text.length : text.length - LOOK_AHEAD;
+  const pieces = [];
+  let from = 0;
+  scan.lastIndex = 0;
+  let match = scan.exec(text);
+  for (; match && scan.lastIndex <= until; match = scan.exec(text)) {
+    if (match.index > from) pieces.push([text.slice(from, match.index), null]);
+    pieces.push([match[0], kindOf(match, family, text, scan.lastIndex)]);
+    from = scan.lastIndex;
   }
-  node.replaceChildren(fragment);
+  const plain = text.slice(from, isEnd ? text.length : Math.min(match?.index ?? until, until));
+  const end = isEnd ? plain.length : plain.lastIndexOf('\n') + 1;
+  if (end > 0) pieces.push([plain.slice(0, end), null]);
+  return { pieces, rest: text.slice(from + Math.max(0, end)) };
+}
+
+/** Colours for code that grows, as createCodeWriter wants them. Unknown languages and very long code stay plain. */
+export function createPainter(name) {
+  const family = BY_NAME.get(String(name).toLowerCase());
+  if (!family) return undefined;
+  let total = 0;
+  return (text, isEnd) => {
+    const painted = total > MAX_CHARS ? { pieces: [[text, null]], rest: '' } : family.lines ? paintLines(text, isEnd) : paintWords(family, text, isEnd);
+    total += text.length - painted.rest.length;
+    return painted;
+  };
+}
+
+/** Colour the text of a <code> element in place. */
+export function highlight(node, name) {
+  const text = node.textContent;
+  node.textContent = '';
+  const writer = createCodeWriter(node, createPainter(name));
+  writer.add(text);
+  writer.end();
 }

@@ -1,7 +1,7 @@
 /*
  * main: puts the page together. Reads as a list: language, theme, parts, their wiring, first calls.
  */
-import { createClient } from '../client.js';
+import { createPageClient } from '../client.js';
 import { h, icon, iconButton } from '../dom.js';
 import { errorText } from '../errors.js';
 import { LANGUAGES, direction, language, pickLanguage, t, translateTree, useLanguage } from '../i18n.js';
@@ -31,7 +31,7 @@ const LANGUAGE_FILES = {
 const $ = (id) => document.getElementById(id);
 
 /* The bundle lies in assets/: the installation is one level up, whatever path it is under and however we were reached. */
-const client = createClient({ base: new URL('../', import.meta.url).href });
+const client = createPageClient({ base: new URL('../', import.meta.url).href });
 const settings = { name: 'Chat', features: {} };
 const link = { buffered: false, poll: false };
 

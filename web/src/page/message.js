@@ -6,7 +6,7 @@ import { h, icon, iconButton } from '../dom.js';
 import { t } from '../i18n.js';
 import { createGrowing } from '../growing.js';
 import { createSources } from '../sources.js';
-import { highlight } from './highlight.js';
+import { createPainter, highlight } from './highlight.js';
 
 const COPIED_MS = 1600;
 
@@ -82,7 +82,7 @@ export function createAnswer(tools) {
     h('h2', { class: 'visually-hidden' }, t('assistant_said', { name: tools.name })), body, waiting, foot);
   let thoughts = null;
   const decorate = (nodes) => decorateCode(nodes, tools.speak);
-  const growing = createGrowing(body, tools.markdown, { decorate, onGrown: tools.onGrown });
+  const growing = createGrowing(body, tools.markdown, { decorate, paint: createPainter, onGrown: tools.onGrown });
 
   function button(name, label, onclick, props) {
     const made = iconButton(name, label, () => onclick(made), props);
@@ -123,8 +123,7 @@ export function createAnswer(tools) {
 
   function over() {
     waiting.remove();
-    node.setAttribute('aria-busy', 'false');
-    growing.finish();
+    growing.finish(() => node.setAttribute('aria-busy', 'false'));
   }
 
   return {

@@ -203,8 +203,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
       note: (words) => node.append(h('div', { class: 'note' }, words)),
       cite: (sources) => node.append(createSources(sources) ?? ''),
       over() {
-        dots.remove();
-        growing.finish();
+        growing.finish(() => dots.remove());
         if (!growing.text) text.remove();
       },
     };
