@@ -128,8 +128,8 @@ async function buildWorker(shell) {
 const languageFile = (code) => path.join(src, 'lang', `${code}.json`);
 const readTexts = async (code) => JSON.parse(await readFile(languageFile(code), 'utf8'));
 
-/** CSS as a minified string; language files cut down to the texts of `keys`. */
-function widgetParts(keys) {
+/** CSS as a minified string; no texts, because the loader fetches those of the visitor's language. */
+function widgetParts() {
   return {
     name: 'widget-parts',
     setup(build) {
@@ -137,7 +137,7 @@ function widgetParts(keys) {
         const { code } = await esbuild.transform(await readFile(file, 'utf8'), { loader: 'css', minify: true, target: 'chrome110' });
         return { contents: code.trim(), loader: 'text' };
       });
-      build.onLoad({ filter: /lang[\\/]en\.json$/ }, async () => ({ contents: JSON.stringify(pick(await readTexts('en'), keys)), loader: 'json' }));
+      build.onLoad({ filter: /lang[\\/]en\.json$/ }, () => ({ contents: '{}', loader: 'json' }));
     },
   };
 }
@@ -146,7 +146,7 @@ const pick = (texts, keys) => Object.fromEntries(Object.entries(texts).filter(([
 
 /** The texts that the panel names: every quoted word in its modules that is the key of a text. */
 async function panelKeys(entry) {
-  const dry = await esbuild.build({ ...common, format: 'iife', entryPoints: [entry], outdir: assets, write: false, plugins: [widgetParts(new Set())] });
+  const dry = await esbuild.build({ ...common, format: 'iife', entryPoints: [entry], outdir: assets, write: false, plugins: [widgetParts()] });
   const files = Object.keys(dry.metafile.inputs).filter((file) => file.endsWith('.js') && !file.includes('node_modules'));
   const words = new Set();
   for (const file of files)
@@ -158,22 +158,22 @@ async function buildWidget(icons) {
   const entry = path.join(src, 'widget/panel.js');
   const keys = await panelKeys(entry);
   const panel = await esbuild.build({
-    ...common, ...named, format: 'iife', entryPoints: { 'widget-panel': entry }, plugins: [widgetParts(keys)],
+    ...common, ...named, format: 'iife', entryPoints: { 'widget-panel': entry }, plugins: [widgetParts()],
   });
   const panelPath = outputOf(panel, 'widget/panel.js');
 
   const codes = (await readdir(path.join(src, 'lang'))).map((name) => path.parse(name).name).sort();
+  const english = await readTexts('en');
   const scripts = {};
   const labels = {};
   for (const code of codes) {
-    const texts = await readTexts(code);
+    const texts = { ...english, ...await readTexts(code) };
     labels[code] = [texts.widget_open, texts.widget_close];
-    if (code === 'en') continue;
     const line = `(window[Symbol.for("parley.language")]??={})[${JSON.stringify(code)}]=${JSON.stringify(pick(texts, keys))}`;
     scripts[code] = await addAsset(`widget-${code}.js`, line);
   }
   await esbuild.build({
-    ...common, format: 'iife', entryPoints: [path.join(src, 'widget/loader.js')], outfile: path.join(made, 'widget.js'), plugins: [widgetParts(keys)],
+    ...common, format: 'iife', entryPoints: [path.join(src, 'widget/loader.js')], outfile: path.join(made, 'widget.js'), plugins: [widgetParts()],
     define: { PANEL: JSON.stringify(panelPath), LANGUAGE_SCRIPTS: JSON.stringify(scripts), OPEN_LABELS: JSON.stringify(labels) },
   });
 
@@ -181,7 +181,7 @@ async function buildWidget(icons) {
   const parts = { 'demo.css': await addAsset('demo.css', css.code), ...icons };
   const demo = await readFile(path.join(src, 'widget/demo.html'), 'utf8');
   await writeFile(path.join(made, 'widget-demo.html'), fill(demo, parts));
-  // With the largest language on top: what a visitor may have to load at most.
+  // With the largest language: what a visitor may have to load at most.
   const sizes = await Promise.all(Object.values(scripts).map(async (file) => [await gzipped([file]), file]));
   const [, largest] = sizes.sort((a, b) => b[0] - a[0])[0];
   return { tag: ['widget.js'], opened: ['widget.js', panelPath, largest] };

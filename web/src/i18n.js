@@ -1,5 +1,6 @@
 /*
- * i18n: the interface texts. One file per language in lang/; English is built in and fills the gaps of the others.
+ * i18n: the interface texts. One file per language in lang/; English is built in (but for the widget, which loads just the
+ * visitor's language) and fills the gaps of the others.
  * A text may hold {name} parts. Nothing here touches the DOM but translateTree.
  */
 import english from './lang/en.json';

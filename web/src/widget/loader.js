@@ -53,8 +53,9 @@ function start() {
   const data = { ...tag.dataset };
   const base = new URL('.', tag.src).href;
   const wish = data.lang || document.documentElement.lang || navigator.language || 'en';
-  const language = wish.toLowerCase().split('-')[0];
-  const [openLabel, closeLabel] = OPEN_LABELS[language] ?? OPEN_LABELS.en;
+  const known = wish.toLowerCase().split('-')[0];
+  const language = Object.hasOwn(LANGUAGE_SCRIPTS, known) ? known : 'en';
+  const [openLabel, closeLabel] = OPEN_LABELS[language];
   const listeners = {};
   const waiting = []; // calls that came before the panel
   let context = {};
@@ -124,14 +125,11 @@ function start() {
   function whenReady(call) {
     if (panel) return call(panel);
     waiting.push(call);
-    loading ??= Promise.all([
-      load(base, PANEL),
-      LANGUAGE_SCRIPTS[language] && load(base, LANGUAGE_SCRIPTS[language]).catch(() => {}),
-    ]).then(() => {
+    loading ??= Promise.all([load(base, PANEL), load(base, LANGUAGE_SCRIPTS[language])]).then(() => {
       if (gone) return;
       panel = window[PANEL_HOOK]({
         base, data, area, language, emit, addStyle: (text) => ownSheets.push(addStyle(text)),
-        texts: window[LANGUAGE_HOOK]?.[language], close: () => set(false, true), isOpen: () => isOpen, context: () => context,
+        texts: window[LANGUAGE_HOOK][language], close: () => set(false, true), isOpen: () => isOpen, context: () => context,
         unread() { toggle.dataset.unread = ''; },
       });
       toggle.setAttribute('aria-controls', 'chatPanel');

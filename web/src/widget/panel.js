@@ -145,7 +145,7 @@ function fitPhone(area, panel) {
 }
 
 function mount({ base, data, area, language, emit, addStyle, texts, close, isOpen, context, unread }) {
-  useLanguage(texts ? language : 'en', texts ?? {});
+  useLanguage(language, texts);
   area.dir = direction();
   addStyle(style);
 
