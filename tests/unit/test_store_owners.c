@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "common/store/secret_file.h"
+#include "common/store/store_files.h"
 #include "common/store/store_owners.h"
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
@@ -285,6 +286,30 @@ static int each_table(const struct store_fixture *fixture, const char *sql,
     return count;
 }
 
+static void a_picture_that_no_question_shows_goes_after_a_week(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct chat_image picture = { "image/gif", "AAAA", 4, NULL };
+    struct ask ask = { .images = &picture, .image_count = 1 };
+    struct store_file file;
+    struct fault fault;
+    char id[CAP_ID];
+
+    turn_as(fixture, &ada, &ask, NULL);
+    assert_int_equal(store_file_put(fixture->store, &ada, &picture, NULL, T0, id, &fault),
+                     RESULT_OK);
+    store_files_sweep(fixture->store, T0 + STORE_FILES_UNUSED_MS);
+    assert_int_equal(store_file_get(fixture->store, &ada, id, true, &file, &fault), RESULT_OK);
+    assert_string_equal(file.base64, "AAAA");
+    free(file.base64);
+    assert_int_equal(store_file_get(fixture->store, &eve, id, false, &file, &fault),
+                     RESULT_NOT_FOUND);
+    store_files_sweep(fixture->store, T0 + STORE_FILES_UNUSED_MS + 1);
+    assert_int_equal(store_file_get(fixture->store, &ada, id, true, &file, &fault),
+                     RESULT_NOT_FOUND);
+    assert_int_equal(store_fixture_int(fixture, "SELECT count(*) FROM files"), 1);
+}
+
 /* Rows that go with their conversation or message need no line of their own. */
 static const char owned_tables[] =
     "SELECT m.name FROM sqlite_schema AS m JOIN pragma_table_info(m.name) AS c"
@@ -544,6 +569,7 @@ int main(void)
         STORE_TEST(a_key_is_nowhere_in_the_store),
         STORE_TEST(odd_names_of_keys_are_refused),
         STORE_TEST(erasing_an_owner_leaves_no_row_in_any_table),
+        STORE_TEST(a_picture_that_no_question_shows_goes_after_a_week),
         STORE_TEST(every_table_of_a_conversation_goes_with_it),
         STORE_TEST(old_conversations_are_erased_in_portions),
         STORE_TEST(only_sessions_without_a_word_are_swept),
