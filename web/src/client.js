@@ -146,8 +146,6 @@ export function createPageClient(options) {
     remove: (conversation) => call('DELETE', `api/conversations/${id(conversation)}`),
     exportUrl: (conversation, format) =>
       new URL(`api/conversations/${id(conversation)}/export?format=${id(format)}`, base).href,
-    /** Where the picture of an attachment is. */
-    fileUrl: (file) => new URL(`api/files/${id(file)}`, base).href,
   };
 }
 

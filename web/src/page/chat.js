@@ -177,7 +177,8 @@ export function createChat(parts, on) {
       const text = String(message.content ?? '');
       if (message.role === 'user') {
         question = { text, pictures: [] };
-        add(createQuestion(text, { pictures: (message.attachments ?? []).filter((one) => one.file_id).map((one) => client.fileUrl(one.file_id)) }));
+        add(createQuestion(text, { pictures: (message.attachments ?? []).filter((one) => one.file_id)
+          .map((one) => new URL(`api/files/${encodeURIComponent(one.file_id)}`, client.base).href) }));
         return;
       }
       if (message.role !== 'assistant') return;
