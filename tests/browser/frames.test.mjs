@@ -83,7 +83,7 @@ function judge(t, { idle, busy, tasks }) {
   assert.ok(tasks.length > 300, 'the trace has the tasks of the main thread');
   assert.ok(busy.length > 120, `${busy.length} frames were shown`);
   assert.ok(long.length < busy.length * 0.05, `${long.length} tasks were too long for a frame`);
-  assert.ok(Math.max(...tasks) < 150, `one task took ${Math.max(...tasks)} ms`);
+  assert.ok(Math.max(...tasks) < 250, `one task took ${Math.max(...tasks)} ms`);
 }
 
 test('the page keeps its frames, and never touches what is finished', async (t) => {

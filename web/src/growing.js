@@ -12,7 +12,8 @@ const FENCE = /^ {0,3}(`{3,}|~{3,})([^\n]*)\n/;
 const ROWS = /^[^\n]*\n[^\n]*\n(?:[^\n]+\n)*(?=[^\n]+\n*$)/;
 const HEAD = /^[^\n]*\n[^\n]*\n/;
 const FRAME_MS = 16;
-const SLICE_MS = 6; // of a frame, for the last comparison
+const SLICE_MS = 6; // of a frame, for the last comparison,
+const LONG = 8000; // which waits for a frame of its own when the text is as long as this
 
 const lastIndexOf = (tokens, test) => {
   for (let i = tokens.length - 1; i >= 0; i -= 1) if (test(tokens[i])) return i;
@@ -203,7 +204,7 @@ export function createGrowing(container, markdown, { decorate = () => {}, paint 
       for (const node of yield* buildInParts(markdown, token, links)) {
         const have = container.childNodes[count];
         count += 1;
-        if (have && sameCode(have, node)) continue;
+        if (have && !live.includes(have) && sameCode(have, node)) continue; // what is live has no colours yet
         const holder = document.createElement('div');
         holder.append(node);
         decorate([node]);
@@ -236,7 +237,8 @@ export function createGrowing(container, markdown, { decorate = () => {}, paint 
         if (step.done) onFinal();
         else requestAnimationFrame(go);
       };
-      go();
+      if (text.length > LONG && container.hasChildNodes() && !document.hidden) requestAnimationFrame(go);
+      else go();
     },
     get text() {
       return text;
