@@ -41,14 +41,15 @@ static const struct {
     [STORE_ERASE_USER] = { COUNT_OF(NAMED), ERASE_OF(NAMED) },
 };
 
+#define FACTS_OF "SELECT id FROM memories WHERE owner_kind = :kind AND owner_id = :owner"
+
 /* What else an owner has, besides conversations. The audit log forgets the name and keeps the deed. */
 static const char *const owner_rows[] = {
     "DELETE FROM visitors WHERE :kind = 'visitor' AND id = :owner",
     "DELETE FROM files WHERE owner_kind = :kind AND owner_id = :owner",
     "DELETE FROM rate_windows WHERE bucket = :kind || ':' || :owner",
     "DELETE FROM token_days WHERE bucket = :kind || ':' || :owner",
-    "DELETE FROM memories_fts WHERE rowid IN"
-    " (SELECT id FROM memories WHERE owner_kind = :kind AND owner_id = :owner)",
+    "DELETE FROM memories_fts WHERE rowid IN (" FACTS_OF ")",
     "DELETE FROM memories WHERE owner_kind = :kind AND owner_id = :owner",
     "UPDATE audit SET actor_id = '', address = '' WHERE actor_kind = :kind AND actor_id = :owner",
 };

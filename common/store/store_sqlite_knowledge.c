@@ -233,11 +233,13 @@ static void drop_common(struct db *db, struct store_words *words)
         *words = kept;
 }
 
-static void rank_passages(struct db *db, const struct store_passage_search *search,
+/* False when out of memory. */
+static bool rank_passages(struct db *db, const struct store_passage_search *search,
                           const struct store_words *words, struct rank *rank)
 {
     struct store_words telling = *words;
     struct db_stmt *stmt;
+    bool enough = true;
     struct buf match;
 
     buf_init(&match, MATCH_MAX);
@@ -251,12 +253,15 @@ static void rank_passages(struct db *db, const struct store_passage_search *sear
     }
     buf_free(&match);
     if (search->vector != NULL) {
-        stmt = db_prepare(db, "SELECT passage_id, vector FROM passage_vectors"
+        stmt = db_prepare(db, "SELECT passage_id, signs FROM passage_vectors"
                               " WHERE model = :model");
         db_bind_text(stmt, ":model", search->vector->model);
-        rank_vectors(rank, stmt, search->vector);
+        enough = rank_many_vectors(
+            rank, db, stmt, "SELECT passage_id, vector FROM passage_vectors WHERE passage_id = :id",
+            search->vector);
     }
     rank_fuse(rank);
+    return enough;
 }
 
 static double share_of(const struct store_words *words, const struct store_passage *passage)
@@ -308,9 +313,9 @@ enum result store_passage_search(struct store *store, const struct store_passage
     if (db == NULL)
         return store_sqlite_fault(fault, status);
     store_words_read(&words, search->query, strlen(search->query));
-    rank_passages(db, search, &words, &rank);
+    enough = rank_passages(db, search, &words, &rank);
     out->list = calloc(search->limit > 0 ? search->limit : 1, sizeof out->list[0]);
-    enough = out->list != NULL && read_ranked(db, &rank, &words, search->limit, out);
+    enough = enough && out->list != NULL && read_ranked(db, &rank, &words, search->limit, out);
     status = db_readers_return(store->readers, db);
     if (status == DB_OK && enough)
         return RESULT_OK;

@@ -5,6 +5,7 @@
  * Runs on request threads. store_sqlite_recall.c searches.
  */
 #include "common/store/store_sqlite_memory.h"
+#include "common/store/store_sqlite_rank.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -416,15 +417,19 @@ struct set_vector {
     const char *sql;
     int64_t row;
     const struct store_vector *vector;
+    bool signs; /* :signs, too */
 };
 
 static enum result set_vector(struct db *db, void *arg)
 {
     const struct set_vector *set = arg;
     struct db_stmt *stmt = db_prepare(db, set->sql);
+    unsigned char signs[RANK_SIGNS_MAX];
 
     db_bind_int(stmt, ":id", set->row);
     db_bind_text(stmt, ":model", set->vector->model);
+    if (set->signs)
+        db_bind_blob(stmt, ":signs", signs, rank_signs(set->vector, signs));
     db_bind_blob(stmt, ":vector", set->vector->values,
                  set->vector->count * sizeof set->vector->values[0]);
     return db_run(stmt) ? RESULT_OK : RESULT_STORE_DOWN;
@@ -437,7 +442,7 @@ enum result store_fact_vector(struct store *store, int64_t row, const struct sto
                               " SELECT id, :model, :vector FROM memories WHERE id = :id"
                               " ON CONFLICT (memory_id) DO UPDATE SET model = excluded.model,"
                               " vector = excluded.vector",
-                              row, vector };
+                              row, vector, false };
 
     return store_sqlite_write(store, set_vector, &set, NULL);
 }
@@ -445,11 +450,11 @@ enum result store_fact_vector(struct store *store, int64_t row, const struct sto
 enum result store_passage_vector(struct store *store, int64_t row,
                                  const struct store_vector *vector)
 {
-    struct set_vector set = { "INSERT INTO passage_vectors (passage_id, model, vector)"
-                              " SELECT id, :model, :vector FROM passages WHERE id = :id"
+    struct set_vector set = { "INSERT INTO passage_vectors (passage_id, model, signs, vector)"
+                              " SELECT id, :model, :signs, :vector FROM passages WHERE id = :id"
                               " ON CONFLICT (passage_id) DO UPDATE SET model = excluded.model,"
-                              " vector = excluded.vector",
-                              row, vector };
+                              " signs = excluded.signs, vector = excluded.vector",
+                              row, vector, true };
 
     return store_sqlite_write(store, set_vector, &set, NULL);
 }

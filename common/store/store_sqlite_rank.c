@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FUSION_K 5.0
+#define FUSION_K   5.0
+#define CANDIDATES 200 /* vectors that are read whole */
 
 static struct rank_hit *hit_of(struct rank *rank, int64_t row)
 {
@@ -70,10 +71,11 @@ static void keep(struct near *list, size_t *count, struct near one)
     list[at] = one;
 }
 
-void rank_vectors(struct rank *rank, struct db_stmt *stmt, const struct store_vector *vector)
+/* Keep the rows (row, vector) of a statement that are near. */
+static void keep_rows(struct db_stmt *stmt, const struct store_vector *vector, struct near *list,
+                      size_t *count)
 {
-    struct near list[RANK_DEPTH];
-    size_t count = 0, len;
+    size_t len;
 
     while (db_step(stmt)) {
         struct near one = { .row = db_int(stmt, 0) };
@@ -81,14 +83,128 @@ void rank_vectors(struct rank *rank, struct db_stmt *stmt, const struct store_ve
 
         one.cosine = cosine(vector, blob, len);
         if (one.cosine > 0)
-            keep(list, &count, one);
+            keep(list, count, one);
     }
+    db_reset(stmt);
+}
+
+static void take_near(struct rank *rank, const struct near *list, size_t count)
+{
     for (size_t i = 0; i < count; i++) {
         struct rank_hit *hit = hit_of(rank, list[i].row);
 
         if (hit != NULL)
             hit->cosine = list[i].cosine;
     }
+}
+
+void rank_vectors(struct rank *rank, struct db_stmt *stmt, const struct store_vector *vector)
+{
+    struct near list[RANK_DEPTH] = { { 0 } };
+    size_t count = 0;
+
+    keep_rows(stmt, vector, list, &count);
+    take_near(rank, list, count);
+}
+
+/* ---- many vectors ---- */
+
+size_t rank_signs(const struct store_vector *vector, unsigned char signs[RANK_SIGNS_MAX])
+{
+    size_t count = vector->count < 8 * RANK_SIGNS_MAX ? vector->count : 8 * RANK_SIGNS_MAX;
+
+    memset(signs, 0, RANK_SIGNS_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (vector->values[i] > 0)
+            signs[i / 8] |= (unsigned char)(1 << i % 8);
+    return (count + 7) / 8;
+}
+
+struct far {
+    int64_t row;
+    unsigned differing; /* signs */
+};
+struct sky {
+    struct far *list;
+    size_t count, size;
+    unsigned at[8 * RANK_SIGNS_MAX + 1]; /* how many differ in so many signs */
+};
+
+static unsigned differing(const unsigned char *a, const unsigned char *b, size_t len)
+{
+    unsigned sum = 0;
+    size_t i = 0;
+
+    for (; i + 8 <= len; i += 8) {
+        uint64_t x, y;
+
+        memcpy(&x, a + i, 8);
+        memcpy(&y, b + i, 8);
+        sum += (unsigned)__builtin_popcountll(x ^ y);
+    }
+    for (; i < len; i++)
+        sum += (unsigned)__builtin_popcount(a[i] ^ b[i]);
+    return sum;
+}
+
+static bool see(struct sky *sky, int64_t row, unsigned difference)
+{
+    if (sky->count == sky->size) {
+        size_t size = sky->size == 0 ? 1024 : 2 * sky->size;
+        struct far *moved = realloc(sky->list, size * sizeof *moved);
+
+        if (moved == NULL)
+            return false;
+        sky->list = moved;
+        sky->size = size;
+    }
+    sky->list[sky->count++] = (struct far){ row, difference };
+    sky->at[difference]++;
+    return true;
+}
+
+static bool see_all(struct sky *sky, struct db_stmt *all, const struct store_vector *vector)
+{
+    unsigned char signs[RANK_SIGNS_MAX];
+    size_t len, size = rank_signs(vector, signs);
+    bool enough = true;
+
+    while (enough && db_step(all)) {
+        const void *other = db_blob(all, 1, &len);
+
+        if (other != NULL && len == size)
+            enough = see(sky, db_int(all, 0), differing(signs, other, size));
+    }
+    return enough;
+}
+
+bool rank_many_vectors(struct rank *rank, struct db *db, struct db_stmt *all, const char *one,
+                       const struct store_vector *vector)
+{
+    struct sky *sky = calloc(1, sizeof *sky);
+    struct near list[RANK_DEPTH] = { { 0 } };
+    size_t count = 0, seen = 0;
+    unsigned farthest = 0;
+    bool enough = sky != NULL && see_all(sky, all, vector);
+
+    while (enough && farthest < 8 * RANK_SIGNS_MAX && (seen += sky->at[farthest]) < CANDIDATES)
+        farthest++;
+    for (size_t i = 0, read = 0; enough && i < sky->count && read < 2 * CANDIDATES; i++) {
+        struct db_stmt *stmt;
+
+        if (sky->list[i].differing > farthest)
+            continue;
+        read++;
+        stmt = db_prepare(db, one);
+        db_bind_int(stmt, ":id", sky->list[i].row);
+        keep_rows(stmt, vector, list, &count);
+    }
+    take_near(rank, list, count);
+    db_reset(all);
+    if (sky != NULL)
+        free(sky->list);
+    free(sky);
+    return enough;
 }
 
 static int by_words(const void *a, const void *b)

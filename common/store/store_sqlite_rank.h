@@ -24,6 +24,17 @@ struct rank {
 void rank_words(struct rank *rank, struct db_stmt *stmt);
 /* Take the RANK_DEPTH nearest of the rows (row, vector) of a statement. */
 void rank_vectors(struct rank *rank, struct db_stmt *stmt, const struct store_vector *vector);
+/*
+ * The same where there are many: the rows (row, signs) of `all` are compared by their signs, a bit per number, and only the
+ * vectors of the nearest are read, by `one` (:id gives row, vector). False when out of memory.
+ */
+bool rank_many_vectors(struct rank *rank, struct db *db, struct db_stmt *all, const char *one,
+                       const struct store_vector *vector);
+
+#define RANK_SIGNS_MAX 1024 /* bytes: of 8192 numbers */
+/* The signs of a vector, 8 to a byte; how many bytes. */
+size_t rank_signs(const struct store_vector *vector, unsigned char signs[RANK_SIGNS_MAX]);
+
 /* Fuse both (reciprocal rank) and sort, the best first. */
 void rank_fuse(struct rank *rank);
 

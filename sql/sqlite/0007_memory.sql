@@ -66,8 +66,12 @@ CREATE INDEX passages_document ON passages (document_id);
 CREATE TABLE passage_vectors (
     passage_id INTEGER PRIMARY KEY REFERENCES passages (id) ON DELETE CASCADE,
     model      TEXT NOT NULL,
+    signs      BLOB NOT NULL,             -- a bit per number: is it more than 0
     vector     BLOB NOT NULL
 ) STRICT;
+
+-- The signs of all stand close together here; the vectors fill a page each.
+CREATE INDEX passage_vectors_signs ON passage_vectors (model, signs);
 
 CREATE VIRTUAL TABLE passages_fts USING fts5(title, heading, body,
     tokenize = 'porter unicode61 remove_diacritics 2');
