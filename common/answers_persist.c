@@ -135,9 +135,9 @@ struct end_job {
  * first word, with no figures from the provider, unless that was only too slow to be waited for. */
 static bool is_unspent(const struct answer *answer)
 {
-    if (answer->cached || answer->finish == FINISH_FALLBACK)
+    if (answer->cached || (answer->finish == FINISH_FALLBACK && answer->calls == NULL))
         return true;
-    return answer->fault != NULL && answer->text.len == 0 &&
+    return answer->calls == NULL && answer->fault != NULL && answer->text.len == 0 &&
            (!answer->usage.known || answer->usage.estimated) && answer->status == TURN_FAILED &&
            answer->fault->result != RESULT_UPSTREAM_SLOW;
 }
@@ -330,6 +330,7 @@ static void follow_take(struct answer *answer, struct follow_item *item)
     }
     if (found->text_len > 0)
         answer_grow(answer, found->text, found->text_len);
+    calls_take(answer, found->calls);
     if (found->status != TURN_STREAMING) {
         answer->status = found->status;
         answer->finish = found->finish;

@@ -69,6 +69,11 @@ enum result dialect_choose(struct json_object *body, const struct dialect **out,
 void dialect_frame_reasoning(const struct turn_reply *reply, const char *text, size_t len,
                              size_t offset, struct buf *out);
 
+/* A frame about a tool that was called, the same in every contract; `call` is its object. Sent only to clients that
+ * asked for it. */
+void dialect_frame_tool(const struct turn_reply *reply, const char *call, size_t offset,
+                        struct buf *out);
+
 /* By stored name, NULL when unknown. */
 const struct dialect *dialect_find(const char *name);
 

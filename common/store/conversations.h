@@ -46,6 +46,8 @@ struct store_message {
     const char *continues; /* id of the answer that this one goes on from, NULL if none */
     bool again;            /* another answer to a question that had one */
     int rating;            /* 1, -1, 0 = none */
+    const char
+        *items; /* a JSON array of what else belongs to it (store_items.h), NULL if nothing */
     int64_t created_ms, updated_ms;
 };
 

@@ -228,6 +228,8 @@ struct store_answer {
     enum finish_reason finish;
     struct stream_usage usage;
     int64_t updated_ms;
+    char *
+        calls; /* a JSON array of the tools that were called (items of type tool_call); NULL = none */
     char *text; /* from `after` on, moved to the next character when inside of one */
     size_t text_len;
     size_t total_len;

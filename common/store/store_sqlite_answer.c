@@ -233,6 +233,7 @@ enum column {
     COLUMN_REASONING,
     COLUMN_ESTIMATED,
     COLUMN_UPDATED,
+    COLUMN_CALLS,
     COLUMN_CONTENT
 };
 
@@ -240,7 +241,10 @@ static const char answer_sql[] =
     "SELECT m.status, m.lease_until_ms, c.public_id, c.user_id, c.contract, m.provider, m.model,"
     " m.error_code, m.finish, m.prompt_tokens, m.completion_tokens, m.total_tokens, "
     "m.cached_tokens,"
-    " m.reasoning_tokens, m.tokens_estimated, m.updated_ms, m.content"
+    " m.reasoning_tokens, m.tokens_estimated, m.updated_ms,"
+    " (SELECT '[' || group_concat(json) || ']' FROM (SELECT i.json FROM items AS i"
+    "   WHERE i.message_id = m.id AND i.json LIKE '{\"type\":\"tool_call\",%' ORDER BY i.id)),"
+    " m.content"
     " FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id"
     " WHERE m.public_id = :public AND m.role = 'assistant'";
 
@@ -286,7 +290,7 @@ static bool read_answer(struct db_stmt *stmt, size_t after, int64_t now_ms,
 {
     const char *status = db_text(stmt, COLUMN_STATUS, NULL);
     const char *finish = db_text(stmt, COLUMN_FINISH, NULL);
-    const char *user_id;
+    const char *user_id, *calls;
 
     out->status = turn_status_parse(status != NULL ? status : "");
     out->finish = finish_reason_parse(finish != NULL ? finish : "");
@@ -307,6 +311,9 @@ static bool read_answer(struct db_stmt *stmt, size_t after, int64_t now_ms,
         if (out->user_id == NULL)
             return false;
     }
+    calls = db_text(stmt, COLUMN_CALLS, NULL);
+    if (calls != NULL && (out->calls = strdup(calls)) == NULL)
+        return false;
     return read_text(stmt, after, out);
 }
 
@@ -344,6 +351,7 @@ void store_answer_free(struct store_answer *answer)
     if (answer == NULL)
         return;
     free(answer->user_id);
+    free(answer->calls);
     free(answer->text);
     *answer = (struct store_answer){ 0 };
 }

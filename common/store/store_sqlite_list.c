@@ -142,6 +142,7 @@ enum message_column {
     COLUMN_AGAIN,
     COLUMN_RATING,
     COLUMN_CONTINUES,
+    COLUMN_ITEMS,
     COLUMN_CONTENT
 };
 
@@ -150,7 +151,9 @@ static const char messages_sql[] =
     " THEN 'interrupted' ELSE m.status END, m.provider, m.model, m.finish, m.error_code,"
     " m.prompt_tokens, m.completion_tokens, m.total_tokens, m.cached_tokens, m.reasoning_tokens,"
     " m.tokens_estimated, m.created_ms, m.updated_ms, m.again, f.rating,"
-    " (SELECT p.public_id FROM messages AS p WHERE p.id = m.continues), m.content"
+    " (SELECT p.public_id FROM messages AS p WHERE p.id = m.continues),"
+    " (SELECT '[' || group_concat(json) || ']' FROM"
+    "   (SELECT i.json FROM items AS i WHERE i.message_id = m.id ORDER BY i.id)), m.content"
     " FROM messages AS m LEFT JOIN feedback AS f ON f.message_id = m.id"
     " WHERE m.conversation_id = :conversation ORDER BY m.id";
 
@@ -176,6 +179,7 @@ static void read_message(struct db_stmt *stmt, struct store_message *out)
         .again = !db_is_null(stmt, COLUMN_AGAIN),
         .rating = (int)db_int(stmt, COLUMN_RATING),
         .continues = db_text(stmt, COLUMN_CONTINUES, NULL),
+        .items = db_text(stmt, COLUMN_ITEMS, NULL),
     };
     out->content = or_empty(db_text(stmt, COLUMN_CONTENT, &out->content_len));
 }

@@ -36,6 +36,10 @@ void chat_on_loop(struct exchange *exchange);
 bool chat_wants_stream(const struct exchange *exchange, struct json_object *body,
                        const struct dialect *dialect);
 
+/* "reasoning":true and "tool_calls":true ask for more than the answer, in frames that no contract has. */
+enum result chat_read_wish(struct json_object *body, const char *key, bool *wanted,
+                           struct fault *fault);
+
 /* Read `body` by `dialect` and begin its turn: fills `chat`, also with the question. */
 enum result chat_begin(struct exchange *exchange, struct json_object *body,
                        const struct dialect *dialect, struct chat *chat, struct fault *fault);
