@@ -45,6 +45,7 @@ void endpoint_config(struct exchange *exchange)
     for (size_t i = 0; i < sizeof features / sizeof features[0]; i++)
         json_put_member_bool(&body, features[i], true);
     json_put_member_bool(&body, "reasoning", config->reasoning);
+    json_put_member_bool(&body, "tool_calls", config->tools[0] != '\0');
     buf_putc(&body, '}');
     json_put_member(&body, "base", exchange->request.base);
     buf_putc(&body, '}');

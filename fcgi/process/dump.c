@@ -57,11 +57,10 @@ static void on_fatal(int number)
 
 static void use_own_stack(void)
 {
-    stack_t stack = { .ss_size = STACK_SIZE };
+    static char memory[STACK_SIZE];
+    stack_t stack = { .ss_size = STACK_SIZE, .ss_sp = memory };
 
-    stack.ss_sp = malloc(STACK_SIZE); /* until the process ends */
-    if (stack.ss_sp != NULL && sigaltstack(&stack, NULL) != 0)
-        free(stack.ss_sp);
+    sigaltstack(&stack, NULL);
 }
 
 void dump_on_fatal_signals(void)

@@ -5,6 +5,7 @@
 import { h, icon, iconButton } from '../dom.js';
 import { t } from '../i18n.js';
 import { createGrowing } from '../growing.js';
+import { createToolLines } from '../tools.js';
 import { highlight } from './highlight.js';
 
 const COPIED_MS = 1600;
@@ -83,6 +84,8 @@ export function createAnswer(tools) {
   const decorate = (nodes) => decorateCode(nodes, tools.speak);
   const growing = createGrowing(body, tools.markdown, { decorate, onGrown: tools.onGrown });
 
+  const lines = createToolLines(body);
+
   function button(name, label, onclick, props) {
     const made = iconButton(name, label, () => onclick(made), props);
     return made;
@@ -122,6 +125,7 @@ export function createAnswer(tools) {
 
   function over() {
     waiting.remove();
+    lines.over();
     node.setAttribute('aria-busy', 'false');
     growing.finish();
   }
@@ -140,6 +144,7 @@ export function createAnswer(tools) {
       }
       thoughts.append(piece);
     },
+    tool: lines.show,
     setWaiting(isWaiting) {
       waiting.classList.toggle('reconnecting', isWaiting);
     },
