@@ -86,6 +86,8 @@ static void answer_free(struct answer *answer)
         answer_start_free(answer->start);
     free(answer->start);
     failover_free(answer);
+    tool_loop_free(answer);
+    calls_free(answer);
     buf_free(&answer->text);
     buf_free(&answer->reasoning);
     buf_free(&answer->error_body);
@@ -143,8 +145,10 @@ static void on_tick(uv_timer_t *timer)
             answer_stop(answer, FINISH_STOPPED);
         else if (retry_due(answer, now))
             persist_end(answer);
-        else
+        else {
+            tool_loop_tick(answer);
             answer_notify(answer);
+        }
     }
     persist_checkpoint(answers);
     persist_stops(answers);
@@ -324,6 +328,7 @@ static bool take_snapshot(struct answer *answer, struct store_answer *snapshot)
     answer->finish = snapshot->finish;
     answer->usage = snapshot->usage;
     answer->finished_ms = snapshot->updated_ms;
+    calls_take(answer, snapshot->calls);
     return answer->model != NULL &&
            buf_put(&answer->text, snapshot->text != NULL ? snapshot->text : "", snapshot->text_len);
 }

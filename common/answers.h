@@ -18,6 +18,7 @@
 #include "common/chat/turn.h"
 #include "common/providers/provider.h"
 #include "common/store/store.h"
+#include "common/tools/offer.h"
 
 #define CAP_CACHE_KEY 65 /* a hash in hexadecimal, NUL included */
 
@@ -26,6 +27,7 @@ struct config;
 struct memory;
 struct memory_turn;
 struct relay;
+struct tools;
 struct uv_loop_s;
 struct answers;
 struct answer;
@@ -37,6 +39,7 @@ struct answers_options {
     struct relay *relay;
     struct breakers *breakers; /* NULL = none */
     struct memory *memory;     /* NULL = nothing is learned */
+    struct tools *tools;       /* run the calls of models */
     const char *writer;        /* id of this worker */
 };
 
@@ -61,13 +64,18 @@ struct answer_start {
     char *model;   /* owned */
     char *user_id; /* owned, or NULL */
     char request_id[CAP_ID];
-    bool wants_reasoning;            /* somebody asked for the model's thoughts */
-    bool needs_eyes;                 /* the question has pictures */
-    bool unattended;                 /* nobody reads it now: it goes on all the same */
-    struct store_turn_begun begun;   /* owned */
-    char *system;                    /* owned: the prompt with the visitor's data */
-    size_t first_message;            /* of begun.history that goes to the model */
-    int64_t prompt_estimate;         /* tokens */
+    bool wants_reasoning;          /* somebody asked for the model's thoughts */
+    bool needs_eyes;               /* the question has pictures */
+    bool unattended;               /* nobody reads it now: it goes on all the same */
+    struct store_turn_begun begun; /* owned */
+    char *system;                  /* owned: the prompt with the visitor's data */
+    size_t first_message;          /* of begun.history that goes to the model */
+    int64_t prompt_estimate;       /* tokens */
+    struct chat_tool tools[OFFER_MAX];
+    size_t tool_count;
+    struct chat_use
+        *uses;     /* owned, strings too: one per message of begun.history; NULL: all are text */
+    bool no_calls; /* tools may not be called any more */
     struct provider_request encoded; /* owned */
     char cache_key[CAP_CACHE_KEY];   /* the answer may be kept under it; "" = may not */
     struct store_cached cached;      /* owned: the answer is known already; text NULL = it is not */
@@ -145,6 +153,17 @@ const struct buf *answer_text(const struct answer *answer);
 
 /* The model's thoughts so far, if they were asked for; like answer_text. */
 const struct buf *answer_reasoning(const struct answer *answer);
+
+/* The tools that were called for it, oldest first. `json` is of an object (docs/API.md, tool calls), which changes
+ * once, when the call is over; like answer_text. */
+struct answer_call {
+    struct answer_call *next;
+    size_t index;
+    size_t at; /* bytes of the text that stood there when it was called */
+    bool done;
+    char *json;
+};
+const struct answer_call *answer_calls(const struct answer *answer); /* NULL = none */
 
 /* True once the end is in the store (or could not be put there, which the fault then says). */
 bool answer_ended(const struct answer *answer);

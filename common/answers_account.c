@@ -11,22 +11,24 @@
 /* The provider's own figures, else our estimate, marked as such. */
 void account_usage(struct answer *answer)
 {
-    struct stream_usage *usage = &answer->usage;
+    struct stream_usage round = { .prompt_tokens = answer->prompt_estimate,
+                                  .known = true,
+                                  .estimated = true };
+    const char *said = buf_str(&answer->text) + answer->round_from;
 
-    if (usage->known)
+    if (answer->usage.known)
         return;
-    usage->prompt_tokens = answer->prompt_estimate;
-    usage->completion_tokens = window_estimate(buf_str(&answer->text), answer->text.len) *
-                               window_family_percent(answer->model) / 100;
-    usage->total_tokens = usage->prompt_tokens + usage->completion_tokens;
-    usage->known = usage->estimated = true;
+    round.completion_tokens = window_estimate(said, answer->text.len - answer->round_from) *
+                              window_family_percent(answer->model) / 100;
+    round.total_tokens = round.prompt_tokens + round.completion_tokens;
+    tool_loop_spent(answer, &round, &answer->usage);
 }
 
 bool account_unspent(const struct answer *answer)
 {
-    if (answer->cached || answer->finish == FINISH_FALLBACK)
+    if (answer->cached || (answer->finish == FINISH_FALLBACK && answer->calls == NULL))
         return true;
-    return answer->fault != NULL && answer->text.len == 0 &&
+    return answer->calls == NULL && answer->fault != NULL && answer->text.len == 0 &&
            (!answer->usage.known || answer->usage.estimated) && answer->status == TURN_FAILED &&
            answer->fault->result != RESULT_UPSTREAM_SLOW;
 }

@@ -163,32 +163,6 @@ static void begin_attempt(struct answer *answer)
 
 /* ---- pauses ---- */
 
-static void on_pause_closed(uv_handle_t *handle)
-{
-    free(handle);
-}
-
-static void on_pause_over(uv_timer_t *timer)
-{
-    struct answer *answer = timer->data;
-
-    answer->pace = NULL;
-    uv_close((uv_handle_t *)timer, on_pause_closed);
-    begin_attempt(answer);
-}
-
-/* Also without a pause: a call cannot be started from inside another one's callbacks. */
-static bool begin_later(struct answer *answer, int64_t wait_ms)
-{
-    answer->pace = malloc(sizeof *answer->pace);
-    if (answer->pace == NULL)
-        return false;
-    uv_timer_init(answer->answers->loop, answer->pace);
-    answer->pace->data = answer;
-    uv_timer_start(answer->pace, on_pause_over, (uint64_t)wait_ms, 0);
-    return true;
-}
-
 /* Half of the pause is jitter, so that the visitors of a provider that recovers do not all come back at once. */
 static int64_t pause_ms(unsigned retries, int64_t most)
 {
@@ -258,7 +232,8 @@ static bool go_on(struct answer *answer, const struct attempt_failure *failure)
 
     if (!take_next(answer, place + 1, true, clock_mono_ms()))
         wait = choose_retry(answer, failure);
-    if (wait >= 0 && begin_later(answer, wait))
+    /* Also without a pause: a call cannot be started from inside another one's callbacks. */
+    if (wait >= 0 && upstream_later(answer, wait, begin_attempt))
         return true;
     failover_release(answer);
     answer->provider = failed;
@@ -275,7 +250,7 @@ void failover_failed(struct answer *answer, const struct attempt_failure *failur
     report(answer, failure);
     upstream_close(answer);
     /* Thoughts that a visitor has seen are a beginning, too. */
-    if (answer->start == NULL || answer->reasoning.len > 0 || !failure->failure.retryable ||
+    if (answer->committed || answer->reasoning.len > 0 || !failure->failure.retryable ||
         now >= failover->deadline_ms) {
         failover_give_up(answer, &fault);
         return;
@@ -298,7 +273,7 @@ void failover_give_up(struct answer *answer, const struct fault *fault)
         answer_end(answer, TURN_FAILED, FINISH_ERROR, fault);
         return;
     }
-    answer->usage = (struct stream_usage){ .known = true };
+    tool_loop_spent(answer, &(struct stream_usage){ .known = true }, &answer->usage);
     answer_end(answer, TURN_COMPLETE, FINISH_FALLBACK, NULL);
 }
 
@@ -315,6 +290,11 @@ void failover_release(struct answer *answer)
         return;
     answer->failover->probing = false;
     breaker_cancel(answer->answers->options.breakers, slot_of(answer));
+}
+
+int64_t failover_left_ms(const struct answer *answer)
+{
+    return answer->failover->deadline_ms - clock_mono_ms();
 }
 
 void failover_free(struct answer *answer)

@@ -320,6 +320,7 @@ static void follow_take(struct answer *answer, struct follow_item *item)
     }
     if (found->text_len > 0)
         answer_grow(answer, found->text, found->text_len);
+    calls_take(answer, found->calls);
     if (found->status != TURN_STREAMING) {
         answer->status = found->status;
         answer->finish = found->finish;

@@ -86,6 +86,8 @@ static int64_t estimate_prompt(const struct answer_start *start)
         if (start->begun.images != NULL)
             tokens += (int64_t)start->begun.images[i].count * PICTURE_TOKENS;
     }
+    for (size_t i = 0; i < start->tool_count; i++)
+        tokens += window_estimate(start->tools[i].parameters, strlen(start->tools[i].parameters));
     return tokens * window_family_percent(start->model) / 100;
 }
 
@@ -98,6 +100,10 @@ void answer_start_call(const struct answer_start *start, const struct provider *
         .system = start->system,
         .messages = start->begun.history + start->first_message,
         .message_count = start->begun.history_len - start->first_message,
+        .uses = start->uses != NULL ? start->uses + start->first_message : NULL,
+        .tools = start->tools,
+        .tool_count = start->tool_count,
+        .no_calls = start->no_calls,
     };
     if (start->begun.images != NULL && provider->sees_images)
         out->images = start->begun.images + start->first_message;
@@ -145,6 +151,7 @@ enum result answer_start_prepare(struct answer_start *start, const struct config
     start->first_message = window_first(start->begun.history, start->begun.history_len, &limits);
     start->needs_eyes = start->begun.images != NULL && start->begun.history_len > 0 &&
                         start->begun.images[start->begun.history_len - 1].count > 0;
+    start->tool_count = offer_list(config, start->tools);
     start->prompt_estimate = estimate_prompt(start);
     return encode(start, fault);
 }
@@ -182,8 +189,19 @@ int64_t answer_go_on_estimate(void)
     return window_estimate(go_on, sizeof go_on - 1);
 }
 
+static void uses_free(struct answer_start *start)
+{
+    for (size_t i = 0; start->uses != NULL && i < start->begun.history_len; i++) {
+        free((char *)start->uses[i].id);
+        free((char *)start->uses[i].name);
+    }
+    free(start->uses);
+    start->uses = NULL;
+}
+
 void answer_start_free(struct answer_start *start)
 {
+    uses_free(start);
     free(start->model);
     free(start->user_id);
     free(start->system);

@@ -2,7 +2,8 @@
  * answers_private: what the answers*.c files share. answers.c keeps the registry, the readers and the
  * life of an answer; answers_upstream.c asks a provider; answers_failover.c decides who is asked, again
  * or next; answers_persist.c brings text and ends to the
- * store and follows other workers' answers; answers_prepare.c is the request thread's part.
+ * store and follows other workers' answers; answers_tools.c runs what the model calls, answers_calls.c lists it;
+ * answers_prepare.c is the request thread's part.
  */
 #ifndef PARLEY_ANSWERS_PRIVATE_H
 #define PARLEY_ANSWERS_PRIVATE_H
@@ -13,6 +14,7 @@
 #include "common/answers.h"
 #include "common/config.h"
 #include "common/relay.h"
+#include "common/tools/tools.h"
 
 #define ANSWERS_TICK_MS    250  /* checkpoints, heartbeats of readers, grace periods */
 #define ANSWERS_FOLLOW_MS  200  /* how often followed answers are read from the store */
@@ -46,11 +48,17 @@ struct answer {
 
     const struct provider *provider; /* that is asked now; start->provider is the chosen one */
     char *model;                     /* asked for, then the one that answers */
-    struct answer_start *start;      /* what failover needs; freed at the first delta */
-    struct failover *failover;       /* of answers_failover.c */
+    struct answer_start
+        *start;     /* what failover needs; freed at the first delta, unless tools are offered */
+    bool committed; /* something was said or called: nobody else will be asked */
+    struct tool_loop *loop; /* of answers_tools.c; NULL = no call yet */
+    struct answer_call *calls;
+    size_t round_from;         /* where this round's part of text begins */
+    struct failover *failover; /* of answers_failover.c */
     struct relay_call *call;
     struct provider_stream *stream;
-    uv_timer_t *pace;             /* of an offline provider; or the pause before a retry */
+    uv_timer_t *pace; /* of an offline provider; or upstream_later's */
+    void (*later)(struct answer *answer);
     struct buf error_body;        /* of an HTTP error reply */
     int http_status;              /* of the provider's reply, 0 = none yet */
     bool provider_ended;          /* finish is set and nothing more will come */
@@ -172,7 +180,39 @@ void failover_free(struct answer *answer);
 /* End an answer that failed: with FALLBACK_MESSAGE where nothing was said yet. */
 void failover_give_up(struct answer *answer, const struct fault *fault);
 
+/* What is left of ANSWER_TIMEOUT_MS; may be negative. */
+int64_t failover_left_ms(const struct answer *answer);
+
+/* ---- answers_calls.c ---- */
+
+struct answer_call_facts {
+    size_t index, at;
+    const char *name, *arguments; /* arguments: a JSON object */
+};
+/* NULL when out of memory. `reply` NULL: it runs. */
+char *calls_json(const struct answer_call_facts *facts, const struct tool_reply *reply);
+/* Takes `json` over, also when it gives NULL: no memory, or `json` was NULL. */
+struct answer_call *calls_add(struct answer *answer, char *json, size_t at);
+/* What the store has of them, an array; those that are known already are left alone. NULL is fine. */
+void calls_take(struct answer *answer, const char *stored);
+void calls_free(struct answer *answer);
+
+/* ---- answers_tools.c ---- */
+
+/* The decoder's events: a call; text; and what this round has used, with what the rounds before it have. */
+void tool_loop_called(struct answer *answer, const struct stream_event *event);
+bool tool_loop_grow(struct answer *answer, const char *text, size_t len);
+void tool_loop_spent(const struct answer *answer, const struct stream_usage *round,
+                     struct stream_usage *out);
+/* The provider has ended well. True: with a call, which is seen to; the answer goes on. */
+bool tool_loop_goes_on(struct answer *answer);
+void tool_loop_tick(struct answer *answer); /* the answer's deadline, while a tool runs */
+void tool_loop_cancel(struct answer *answer);
+void tool_loop_free(struct answer *answer);
+
 /* ---- answers_upstream.c ---- */
+/* Call `then` in a while, unless the upstream side is closed before. False when out of memory. */
+bool upstream_later(struct answer *answer, int64_t wait_ms, void (*then)(struct answer *));
 /* Ask answer->provider once for answer->model; start->encoded holds the request. At most
  * `total_timeout_ms`. */
 void upstream_begin(struct answer *answer, int64_t total_timeout_ms);

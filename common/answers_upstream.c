@@ -48,7 +48,7 @@ static void on_event(void *ctx, const struct stream_event *event)
 
     switch (event->type) {
     case STREAM_DELTA:
-        if (!answer_grow(answer, event->text, event->text_len))
+        if (!tool_loop_grow(answer, event->text, event->text_len))
             answer->overflow = true;
         break;
     case STREAM_REASONING:
@@ -56,9 +56,10 @@ static void on_event(void *ctx, const struct stream_event *event)
             buf_put(&answer->reasoning, event->text, event->text_len);
         break;
     case STREAM_TOOL_CALL:
+        tool_loop_called(answer, event);
         break;
     case STREAM_USAGE:
-        answer->usage = *event->usage;
+        tool_loop_spent(answer, event->usage, &answer->usage);
         break;
     case STREAM_MODEL:
         if (event->text_len < CAP_MODEL_NAME &&
@@ -79,16 +80,25 @@ static void on_event(void *ctx, const struct stream_event *event)
     }
 }
 
+/* Nobody else will be asked; the same provider perhaps, with what came of its call. */
+static void drop_start(struct answer *answer)
+{
+    if (answer->start->tool_count > 0)
+        return;
+    answer_start_free(answer->start);
+    free(answer->start);
+    answer->start = NULL;
+}
+
 /* What the events since the last call mean for the answer. Tells the readers. */
 static void settle_events(struct answer *answer)
 {
     if (answer->phase != ANSWER_RUNNING)
         return;
-    if (answer->text.len > 0 && answer->start != NULL) {
+    if (answer->text.len > 0 && !answer->committed) {
         failover_succeeded(answer);
-        answer_start_free(answer->start);
-        free(answer->start);
-        answer->start = NULL;
+        answer->committed = true;
+        drop_start(answer);
     }
     if (answer->overflow) {
         answer_end(answer, TURN_COMPLETE, FINISH_LENGTH, NULL);
@@ -99,7 +109,8 @@ static void settle_events(struct answer *answer)
         if (answer->call != NULL)
             relay_drain(answer->call);
         answer->call = NULL;
-        answer_end(answer, TURN_COMPLETE, answer->finish, NULL);
+        if (!tool_loop_goes_on(answer))
+            answer_end(answer, TURN_COMPLETE, answer->finish, NULL);
     }
     answer_notify(answer);
 }
@@ -261,12 +272,35 @@ static void begin_relay(struct answer *answer, int64_t total_timeout_ms)
         fail_memory(answer);
 }
 
-/* ---- offline providers ---- */
+/* ---- later ---- */
 
 static void on_pace_closed(uv_handle_t *handle)
 {
     free(handle);
 }
+
+static void on_later(uv_timer_t *timer)
+{
+    struct answer *answer = timer->data;
+
+    answer->pace = NULL;
+    uv_close((uv_handle_t *)timer, on_pace_closed);
+    answer->later(answer);
+}
+
+bool upstream_later(struct answer *answer, int64_t wait_ms, void (*then)(struct answer *))
+{
+    answer->pace = malloc(sizeof *answer->pace);
+    if (answer->pace == NULL)
+        return false;
+    uv_timer_init(answer->answers->loop, answer->pace);
+    answer->pace->data = answer;
+    answer->later = then;
+    uv_timer_start(answer->pace, on_later, (uint64_t)wait_ms, 0);
+    return true;
+}
+
+/* ---- offline providers ---- */
 
 static void on_pace(uv_timer_t *timer)
 {
@@ -304,6 +338,7 @@ void upstream_begin(struct answer *answer, int64_t total_timeout_ms)
 void upstream_close(struct answer *answer)
 {
     failover_release(answer);
+    tool_loop_cancel(answer);
     if (answer->call != NULL)
         relay_cancel(answer->call);
     answer->call = NULL;

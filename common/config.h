@@ -154,6 +154,7 @@ struct config {
     int64_t turn_max_body_bytes;
     int64_t upload_max_bytes;
     char *spool_dir;
+    char *tools; /* of ordinary chat turns; "" = none */
     int64_t tool_rounds;
     int64_t tool_timeout_ms;
     int64_t tool_cache_s;

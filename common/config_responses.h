@@ -58,6 +58,12 @@
       .fallback = "/var/tmp",
       .help = "Directory for uploads on their way; files there have no name and vanish by "
               "themselves." },
+    { .name = "TOOLS",
+      .section = responses,
+      STRING(tools),
+      .fallback = "",
+      .help = "Tools that the model may use in ordinary chats, separated by commas: get_weather, "
+              "get_joke; empty = none. The model must be able to call functions." },
     { .name = "TOOL_ROUNDS",
       .section = responses,
       INT(tool_rounds, 1, 20),

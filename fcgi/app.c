@@ -17,6 +17,7 @@
 #include "common/relay.h"
 #include "common/store/store.h"
 #include "common/store/store_owners.h"
+#include "common/tools/offer.h"
 #include "common/tools/tools.h"
 #include "fcgi/http/identity.h"
 
@@ -84,7 +85,8 @@ enum result app_open_shared(struct app *app, const struct config *config, struct
                          "The system has no source of randomness.");
     id_make(app->writer, "w_");
     id_random(app->client_key, sizeof app->client_key);
-    if ((result = providers_load(config, &app->providers, fault)) != RESULT_OK)
+    if ((result = offer_check(config, fault)) != RESULT_OK ||
+        (result = providers_load(config, &app->providers, fault)) != RESULT_OK)
         return result;
     if ((result = open_breakers(app, breakers, fault)) != RESULT_OK)
         goto fail;
@@ -114,6 +116,7 @@ enum result app_open_shared(struct app *app, const struct config *config, struct
     answers.memory = app->memory;
     answers.store = app->store;
     answers.relay = app->relay;
+    answers.tools = app->tools;
     answers.breakers = app->breakers;
     answers.writer = app->writer;
     if ((result = answers_open(loop, &answers, &app->answers)) == RESULT_OK)

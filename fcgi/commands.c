@@ -12,6 +12,7 @@
 
 #include "common/config.h"
 #include "common/providers/provider.h"
+#include "common/tools/offer.h"
 #include "fcgi/care.h"
 #include "fcgi/commands_admin.h"
 #include "fcgi/commands_knowledge.h"
@@ -105,7 +106,8 @@ static int print_summary(const char *program)
         fprintf(stderr, "parley: %s\n", fault.text);
         return 1;
     }
-    if (providers_load(&config, &providers, &fault) == RESULT_OK && providers.count > 0) {
+    if (offer_check(&config, &fault) == RESULT_OK &&
+        providers_load(&config, &providers, &fault) == RESULT_OK && providers.count > 0) {
         printf("\nAnswers come from: %s (model %s)\nData is in: %s\n", providers.list[0].name,
                providers.list[0].model, config.database_url);
         providers_free(&providers);

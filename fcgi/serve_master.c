@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/breaker.h"
+#include "common/tools/offer.h"
 #include "fcgi/process/handover.h"
 #include "fcgi/process/listen.h"
 #include "fcgi/process/master.h"
@@ -84,7 +85,8 @@ static bool read_next(struct serve *serve, struct fault *fault)
         free(next);
         return false;
     }
-    if (providers_load(next, &providers, fault) != RESULT_OK) {
+    if (offer_check(next, fault) != RESULT_OK ||
+        providers_load(next, &providers, fault) != RESULT_OK) {
         config_free(next);
         free(next);
         return false;

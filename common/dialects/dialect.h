@@ -74,6 +74,11 @@ void dialect_frame_reasoning(const struct turn_reply *reply, const char *text, s
 enum result dialect_attachment(struct json_object *entry, const struct dialect_limits *limits,
                                struct chat_image *out, struct fault *fault);
 
+/* A frame about a tool that was called, the same in every contract; `call` is its object. Sent only to clients that
+ * asked for it. */
+void dialect_frame_tool(const struct turn_reply *reply, const char *call, size_t offset,
+                        struct buf *out);
+
 /* By stored name, NULL when unknown. */
 const struct dialect *dialect_find(const char *name);
 

@@ -156,7 +156,8 @@ static void put_tools(struct buf *out, const struct provider_call *call)
     }
     buf_putc(out, ']');
     json_put_member_raw(out, "tool_choice",
-                        "{\"type\":\"auto\",\"disable_parallel_tool_use\":true}");
+                        call->no_calls ? "{\"type\":\"none\"}"
+                                       : "{\"type\":\"auto\",\"disable_parallel_tool_use\":true}");
 }
 
 static void put_body(struct buf *out, const struct provider_call *call)

@@ -71,6 +71,8 @@ static void put_tools(struct buf *out, const struct provider_call *call)
         buf_puts(out, ",\"strict\":true}");
     }
     buf_putc(out, ']');
+    if (call->no_calls)
+        json_put_member(out, "tool_choice", "none");
     json_put_member_bool(out, "parallel_tool_calls", false);
 }
 

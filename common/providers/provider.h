@@ -30,9 +30,11 @@ struct provider_call {
     const struct chat_images *images;
     /* One per message, or NULL: all are text. */
     const struct chat_use *uses;
-    /* Offered to the model; it may call one of them in an answer. */
+    /* Offered to the model; it may call one of them in an answer, unless `no_calls`: then they are there only
+     * because the messages speak of them. */
     const struct chat_tool *tools;
     size_t tool_count;
+    bool no_calls;
 };
 
 /* The HTTP request that asks it. `headers` holds lines "Name: value\n". */

@@ -246,6 +246,7 @@ struct store_answer {
     struct stream_usage usage;
     int64_t updated_ms;
     char *sources; /* JSON that its readers are told, or NULL */
+    char *calls;   /* JSON array of the tools that were called (items of type tool_call), or NULL */
     char *text;    /* from `after` on, moved to the next character when inside of one */
     size_t text_len;
     size_t total_len;

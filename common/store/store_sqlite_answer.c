@@ -236,14 +236,17 @@ enum column {
     COLUMN_ESTIMATED,
     COLUMN_UPDATED,
     COLUMN_CONTENT,
-    COLUMN_SOURCES
+    COLUMN_SOURCES,
+    COLUMN_CALLS
 };
 
 static const char answer_sql[] =
     "SELECT m.status, m.lease_until_ms, c.public_id, c.user_id, c.contract, m.provider, m.model,"
     " m.error_code, m.finish, m.prompt_tokens, m.completion_tokens, m.total_tokens, "
     "m.cached_tokens,"
-    " m.reasoning_tokens, m.tokens_estimated, m.updated_ms, m.content, s.sources"
+    " m.reasoning_tokens, m.tokens_estimated, m.updated_ms, m.content, s.sources,"
+    " (SELECT '[' || group_concat(json) || ']' FROM (SELECT i.json FROM items AS i"
+    "   WHERE i.message_id = m.id AND i.json LIKE '{\"type\":\"tool_call\",%' ORDER BY i.id))"
     " FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id"
     " LEFT JOIN message_sources AS s ON s.message_id = m.id"
     " WHERE m.public_id = :public AND m.role = 'assistant'";
@@ -314,7 +317,8 @@ static bool read_answer(struct db_stmt *stmt, size_t after, int64_t now_ms,
     read_usage(stmt, &out->usage);
     out->updated_ms = db_int(stmt, COLUMN_UPDATED);
     return read_owned(stmt, COLUMN_USER, &out->user_id) &&
-           read_owned(stmt, COLUMN_SOURCES, &out->sources) && read_text(stmt, after, out);
+           read_owned(stmt, COLUMN_SOURCES, &out->sources) &&
+           read_owned(stmt, COLUMN_CALLS, &out->calls) && read_text(stmt, after, out);
 }
 
 enum result store_answer_get(struct store *store, const char *message_id, size_t after,
@@ -352,6 +356,7 @@ void store_answer_free(struct store_answer *answer)
         return;
     free(answer->user_id);
     free(answer->sources);
+    free(answer->calls);
     free(answer->text);
     *answer = (struct store_answer){ 0 };
 }

@@ -160,6 +160,7 @@ enum message_column {
     COLUMN_CONTINUES,
     COLUMN_SOURCES,
     COLUMN_ATTACHMENTS,
+    COLUMN_ITEMS,
     COLUMN_CONTENT
 };
 
@@ -171,7 +172,9 @@ static const char messages_sql[] =
     " (SELECT p.public_id FROM messages AS p WHERE p.id = m.continues), s.sources,"
     " (SELECT json_group_array(json(one)) FROM (SELECT json_object('type', 'image', 'file_id',"
     " f.public_id, 'mime', f.mime) AS one FROM pictures AS p JOIN files AS f ON f.id = p.file_id"
-    " WHERE p.message_id = m.id ORDER BY p.id)), m.content"
+    " WHERE p.message_id = m.id ORDER BY p.id)),"
+    " (SELECT '[' || group_concat(json) || ']' FROM"
+    "   (SELECT i.json FROM items AS i WHERE i.message_id = m.id ORDER BY i.id)), m.content"
     " FROM messages AS m LEFT JOIN feedback AS f ON f.message_id = m.id"
     " LEFT JOIN message_sources AS s ON s.message_id = m.id"
     " WHERE m.conversation_id = :conversation ORDER BY m.id";
@@ -200,6 +203,7 @@ static void read_message(struct db_stmt *stmt, struct store_message *out)
         .continues = db_text(stmt, COLUMN_CONTINUES, NULL),
         .sources = db_text(stmt, COLUMN_SOURCES, NULL),
         .attachments = or_empty(db_text(stmt, COLUMN_ATTACHMENTS, NULL)),
+        .items = db_text(stmt, COLUMN_ITEMS, NULL),
     };
     out->content = or_empty(db_text(stmt, COLUMN_CONTENT, &out->content_len));
 }

@@ -161,6 +161,8 @@ static void answer_again(struct exchange *exchange, begin_again *verb, bool cont
         rate_limit_plan(exchange, &chat->limits);
         result = read_body(exchange, &body, &request, &chat->poll, &fault);
         if (result == RESULT_OK)
+            result = chat_read_wish(body, "tool_calls", &chat->client.tool_calls, &fault);
+        if (result == RESULT_OK)
             result = begin(exchange, verb, continues, body, &request, chat, &fault);
         rate_limit_headers(exchange, &chat->limits);
     }

@@ -36,6 +36,7 @@ struct client {
     size_t preamble_sent;
     size_t sent;                    /* offset of text that has been sent */
     size_t sent_reasoning;          /* the same of the thoughts */
+    size_t calls_begun, calls_done; /* how many calls of tools were shown */
     int64_t started_ms, written_ms; /* monotonic */
 };
 
@@ -138,6 +139,19 @@ static enum turn_status poll_status(const struct turn_reply *reply, bool ended)
     return strcmp(reply->fault->code, "interrupted") == 0 ? TURN_INTERRUPTED : TURN_FAILED;
 }
 
+/* All of them each time: they have numbers. */
+static void put_poll_calls(const struct client *client, struct buf *out)
+{
+    const struct answer_call *call = answer_calls(client->reader.answer);
+
+    if (!client->options.tool_calls || call == NULL)
+        return;
+    json_put_member_raw(out, "tool_calls", "[");
+    for (; call != NULL; call = call->next)
+        buf_putf(out, "%s%s", call->index > 0 ? "," : "", call->json);
+    buf_putc(out, ']');
+}
+
 static void put_poll_body(const struct client *client, struct buf *out)
 {
     bool ended = answer_ended(client->reader.answer);
@@ -154,6 +168,7 @@ static void put_poll_body(const struct client *client, struct buf *out)
     json_put_member(out, "status", turn_status_name(poll_status(&reply, ended)));
     json_put_member_bool(out, "done", ended);
     json_put_member(out, "message_id", reply.message_id);
+    put_poll_calls(client, out);
     if (ended)
         json_put_member(out, "finish_reason", finish_reason_name(reply.finish));
     if (ended && reply.sources_json != NULL)
@@ -247,14 +262,48 @@ static void send_reasoning(struct client *client)
     }
 }
 
+static void send_call(struct client *client, const struct answer_call *call)
+{
+    struct turn_reply reply;
+    struct buf frame;
+
+    describe(client, &reply);
+    buf_init(&frame, CAP_RESPONSE_BODY);
+    dialect_frame_tool(&reply, call->json, call->at, &frame);
+    client->calls_begun = call->index + 1;
+    client->calls_done = call->index + call->done;
+    write_frame(client, &frame);
+}
+
+/* News of calls for which the text has come far enough. Returns how far text may go before the next of them. Whoever
+ * comes back is shown what was called since, and what he may have seen of it twice. */
+static size_t send_calls(struct client *client)
+{
+    const struct answer_call *call = answer_calls(client->reader.answer);
+
+    if (!client->options.tool_calls)
+        return SIZE_MAX;
+    for (; call != NULL && !gone(client) && has_room(client); call = call->next) {
+        if (call->at > client->sent)
+            return call->at;
+        if (call->at >= client->options.after &&
+            (call->index >= client->calls_begun ||
+             (call->done && call->index >= client->calls_done)))
+            send_call(client, call);
+    }
+    return SIZE_MAX;
+}
+
 /* Everything from the last sent offset on, as long as the socket takes it. */
 static void send_text(struct client *client)
 {
     const struct buf *text = answer_text(client->reader.answer);
 
-    while (client->sent < text->len && !gone(client)) {
-        size_t len =
-            text_utf8_prefix(text->data + client->sent, text->len - client->sent, DELTA_MAX);
+    for (size_t up_to = send_calls(client);
+         client->sent < text->len && !gone(client) && !client->lagging;
+         up_to = send_calls(client)) {
+        size_t most = up_to < text->len ? up_to - client->sent : text->len - client->sent;
+        size_t len = text_utf8_prefix(text->data + client->sent, most, DELTA_MAX);
         struct turn_reply reply;
         struct buf frame;
 
@@ -309,6 +358,7 @@ static bool may_begin(const struct client *client)
         return true;
     return answer_text(answer)->len > client->sent ||
            (client->options.reasoning && answer_reasoning(answer)->len > 0) ||
+           (client->options.tool_calls && answer_calls(answer) != NULL) ||
            clock_mono_ms() - client->started_ms >= HEAD_AFTER_MS;
 }
 

@@ -30,6 +30,7 @@ struct answer_client_options {
     char *question;  /* owned, may be NULL: what the user asked, for dialects that repeat it */
     char *preamble;  /* owned, may be NULL: what a stream sends before its first frame */
     bool reasoning;  /* the model's thoughts too, in frames of their own */
+    bool tool_calls; /* the tools that are called, in frames of their own */
     bool resumed;    /* a client that came back: an answer that failed is still a stream for it */
 };
 

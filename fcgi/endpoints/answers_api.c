@@ -69,6 +69,7 @@ static bool query_number(const struct exchange *exchange, const char *name, long
 static enum result find_answer(struct exchange *exchange, struct visit *visit, struct fault *fault)
 {
     long after, wait;
+    char asked[8];
 
     if (!id_plausible(exchange->request.path_arg))
         return fault_set(fault, RESULT_NOT_FOUND, "unknown_message", NULL,
@@ -83,6 +84,9 @@ static enum result find_answer(struct exchange *exchange, struct visit *visit, s
     visit->client.after = (size_t)after;
     visit->client.wait_ms = wait * 1000;
     visit->client.resumed = true;
+    visit->client.tool_calls =
+        request_query(&exchange->request, "tool_calls", asked, sizeof asked) &&
+        strcmp(asked, "true") == 0;
     return store_answer_get(exchange->app->store, visit->message_id, 0, clock_wall_ms(),
                             &visit->snapshot, fault);
 }

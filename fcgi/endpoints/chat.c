@@ -61,15 +61,13 @@ static bool wants_stream(const struct exchange *exchange, struct json_object *bo
     return chat_wants_stream(exchange, body, dialect);
 }
 
-/* "reasoning":true asks for the model's thoughts; REASONING decides. */
-static enum result read_reasoning(const struct exchange *exchange, struct json_object *body,
-                                  bool *wanted, struct fault *fault)
+enum result chat_read_wish(struct json_object *body, const char *key, bool *wanted,
+                           struct fault *fault)
 {
     *wanted = false;
-    if (json_get_bool(body, "reasoning", wanted) == JSON_WRONG_TYPE)
-        return fault_set(fault, RESULT_INVALID, "invalid_field", "reasoning",
-                         "The field reasoning must be true or false.");
-    *wanted = *wanted && exchange->app->config->reasoning;
+    if (json_get_bool(body, key, wanted) == JSON_WRONG_TYPE)
+        return fault_set(fault, RESULT_INVALID, "invalid_field", key,
+                         "The field %s must be true or false.", key);
     return RESULT_OK;
 }
 
@@ -310,7 +308,8 @@ enum result chat_begin(struct exchange *exchange, struct json_object *body,
     if (result == RESULT_OK)
         result = chat_read_deliver(body, &chat->poll, fault);
     if (result == RESULT_OK)
-        result = read_reasoning(exchange, body, &chat->client.reasoning, fault);
+        result = chat_read_wish(body, "reasoning", &chat->client.reasoning, fault);
+    chat->client.reasoning = chat->client.reasoning && config->reasoning;
     if (result == RESULT_OK)
         result = fetch_files(exchange, &request, fault);
     if (result == RESULT_OK) {
@@ -375,6 +374,8 @@ static enum result prepare(struct exchange *exchange, const struct dialect *dial
         result = dialect_choose(body, &chosen, fault);
     if (dialect == NULL)
         dialect = chosen;
+    if (result == RESULT_OK)
+        result = chat_read_wish(body, "tool_calls", &chat->client.tool_calls, fault);
     if (result == RESULT_OK) {
         chat->client.delivery =
             wants_stream(exchange, body, dialect, delivery) ? ANSWER_STREAM : ANSWER_JSON;

@@ -53,6 +53,10 @@ bool chat_wants_stream(const struct exchange *exchange, struct json_object *body
 /* The body's "deliver":"poll", for web servers that buffer everything. RESULT_INVALID for any other. */
 enum result chat_read_deliver(struct json_object *body, bool *poll, struct fault *fault);
 
+/* "reasoning":true and "tool_calls":true ask for more than the answer, in frames that no contract has. */
+enum result chat_read_wish(struct json_object *body, const char *key, bool *wanted,
+                           struct fault *fault);
+
 /* Read `body` by `dialect` and begin its turn: fills `chat`, also with the question. */
 enum result chat_begin(struct exchange *exchange, struct json_object *body,
                        const struct dialect *dialect, struct chat *chat, struct fault *fault);

@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/base/text.h"
+#include "common/providers/skim.h"
 #include "fcgi/app.h"
 #include "fcgi/http/exchange.h"
 
@@ -170,6 +171,45 @@ static void put_answer(struct buf *out, const struct store_message *message)
     put_usage(out, &message->usage);
 }
 
+/* The next of the items of a message that is, or is not, the call of a tool. */
+static bool next_item(struct skim *rest, bool calls, struct skim *item)
+{
+    static const struct skim_key keys[] = { SKIM_KEY("type") };
+    static const char call[] = "\"tool_call\"";
+    struct skim type;
+
+    while (skim_next(rest, item)) {
+        bool is_call = skim_object(*item, keys, 1, &type) && type.len == sizeof call - 1 &&
+                       memcmp(type.at, call, type.len) == 0;
+
+        if (is_call == calls)
+            return true;
+    }
+    return false;
+}
+
+static struct skim items_of(const struct store_message *message)
+{
+    return (struct skim){ message->items, message->items != NULL ? strlen(message->items) : 0 };
+}
+
+static void put_items(struct buf *out, const char *key, bool calls,
+                      const struct store_message *message)
+{
+    struct skim rest = items_of(message), item;
+    bool any = false;
+
+    for (; next_item(&rest, calls, &item); any = true) {
+        if (!any)
+            json_put_member_raw(out, key, "[");
+        else
+            buf_putc(out, ',');
+        buf_put(out, item.at, item.len);
+    }
+    if (any)
+        buf_putc(out, ']');
+}
+
 static bool message_json(void *ctx, const struct store_message *message)
 {
     struct conversation_view *view = ctx;
@@ -189,6 +229,9 @@ static bool message_json(void *ctx, const struct store_message *message)
         put_answer(out, message);
     else if (has_pictures(message))
         json_put_member_raw(out, "attachments", message->attachments);
+    put_items(out, "tool_calls", true, message);
+    if (view->exported)
+        put_items(out, "items", false, message);
     buf_putc(out, '}');
     if (!answer)
         view->answers_at = out->len;
@@ -221,6 +264,32 @@ static bool head_markdown(void *ctx, const struct store_conversation *conversati
     return true;
 }
 
+static void put_code(struct buf *out, const char *before, struct skim json)
+{
+    buf_putf(out, "%s`", before);
+    buf_put(out, json.at != NULL ? json.at : "", json.len);
+    buf_putc(out, '`');
+}
+
+/* {"type","index","at","name","arguments","result" or "error"}, as a line each. */
+static void put_call_lines(struct buf *out, const struct store_message *message)
+{
+    enum { NAME, ARGUMENTS, RESULT, ERROR, COUNT };
+    static const struct skim_key keys[COUNT] = { SKIM_KEY("name"), SKIM_KEY("arguments"),
+                                                 SKIM_KEY("result"), SKIM_KEY("error") };
+    struct skim rest = items_of(message), item, values[COUNT];
+
+    while (next_item(&rest, true, &item)) {
+        if (!skim_object(item, keys, COUNT, values))
+            continue;
+        buf_puts(out, "> Tool ");
+        put_code(out, "", values[NAME]);
+        put_code(out, " ", values[ARGUMENTS]);
+        put_code(out, ": ", values[values[RESULT].at != NULL ? RESULT : ERROR]);
+        buf_puts(out, "\n\n");
+    }
+}
+
 static bool message_markdown(void *ctx, const struct store_message *message)
 {
     struct conversation_view *view = ctx;
@@ -240,6 +309,7 @@ static bool message_markdown(void *ctx, const struct store_message *message)
             buf_putf(out, ", %s, %s", message->provider, message->model);
         buf_puts(out, "*\n\n");
     }
+    put_call_lines(out, message);
     buf_put(out, message->content, message->content_len);
     if (has_pictures(message))
         buf_puts(out, "\n\n*(with pictures)*");

@@ -156,7 +156,7 @@ static void take_item(struct turn *turn, struct skim event)
 /* More rounds will follow: the client is not told that it is over. */
 static bool goes_on(const struct turn *turn)
 {
-    return turn->function.name[0] != '\0' && turn->rounds < turn->app->config->tool_rounds &&
+    return turn->function.name[0] != '\0' && turn->rounds <= turn->app->config->tool_rounds &&
            tools_find(turn->function.name) != NULL;
 }
 

@@ -8,11 +8,13 @@ import path from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { ROOT, parleyCommand, startParley } from '../system/harness.mjs';
 import { startMock } from '../system/mock_provider.mjs';
+import { startResponsesMock } from '../system/mock_responses.mjs';
 import { answered, axe, launch, openPage, say, shoot } from './browser.mjs';
 import { startSite } from './fixture.mjs';
 
 let browser;
 let mock;
+let services;
 let parley;
 let site;
 let page;
@@ -38,19 +40,38 @@ function thinker(call) {
   };
 }
 
+/* A model that asks for a joke, and for the weather where there is none, before it answers. */
+function joker(call) {
+  if (!String(call.question).includes('use your tools')) return undefined;
+  return async (asked, res) => {
+    const done = asked.messages.filter((message) => message.role === 'tool').length;
+    const frame = (delta, finish = null) => res.write(`data: ${JSON.stringify({ id: 'x', model: asked.model, choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`);
+    const functions = [{ name: 'get_joke', arguments: '{}' }, { name: 'get_weather', arguments: '{"location":"Nowhere","unit":"<b>kelvin</b>"}' }];
+    res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+    frame(done < 2 ? { tool_calls: [{ index: 0, id: 'c', type: 'function', function: functions[done] }] } : { content: 'There you are.' });
+    frame({}, done < 2 ? 'tool_calls' : 'stop');
+    res.end('data: [DONE]\n\n');
+  };
+}
+
 before(async () => {
-  [browser, mock, site] = await Promise.all([launch(), startMock(), startSite(siteFile, siteHeaders)]);
-  parley = await startParley({ mock, env: { CORS_ORIGIN: site.origin, REASONING: 'on', KNOWLEDGE: 'on' } });
+  [browser, mock, services, site] = await Promise.all([launch(), startMock(), startResponsesMock(), startSite(siteFile, siteHeaders)]);
+  const { JOKE_BASE, WEATHER_GEOCODE_BASE } = services.env;
+  parley = await startParley({
+    mock, env: { CORS_ORIGIN: site.origin, REASONING: 'on', KNOWLEDGE: 'on', TOOLS: 'get_joke,get_weather', JOKE_BASE, WEATHER_GEOCODE_BASE },
+  });
   writeFileSync(path.join(parley.dir, 'kettle.md'), '# Kettle guide\n## Descaling\nBoil vinegar in the kettle and rinse it twice.\n');
   const added = await parleyCommand(['knowledge', 'add', path.join(parley.dir, 'kettle.md'), '--url', 'https://site.example/kettle'],
     { cwd: parley.dir, env: { PARLEY_ENV: '/dev/null', DATABASE_URL: `sqlite:${parley.db}`, LOG_LEVEL: 'error' } });
   assert.equal(added.code, 0, added.stdout + added.stderr);
   mock.script(thinker);
+  mock.script(joker);
 });
 after(async () => {
   await browser?.close();
   await parley?.stop();
   await mock?.stop();
+  await services?.stop();
   await site?.close();
 });
 afterEach(async () => {
@@ -179,6 +200,31 @@ test('the reasoning of the model comes folded, for who wants it', async () => {
   assert.equal(await page.textContent('.thoughts'), 'Hm, <b>tea</b> or coffee?');
   assert.equal(await page.isVisible('.thoughts'), false);
   assert.equal((await page.textContent('.answer-text')).trim(), 'Tea.');
+});
+
+test('page and widget show a line for each tool that was called, also after a reload', async () => {
+  const shown = ['Asked get_joke', 'get_weather (Nowhere, <b>kelvin</b>) gave no answer'];
+  page = await openPage(browser, `${parley.url}/`);
+  await say(page, 'use your tools');
+  await answered(page);
+  assert.deepEqual(await page.locator('.tool-line').allTextContents(), shown);
+  assert.equal((await page.textContent('.answer-text')).trim(), 'There you are.');
+  await page.reload();
+  await page.waitForSelector('.message-foot .usage');
+  assert.deepEqual(await page.locator('.tool-line').allTextContents(), shown);
+  await shoot(page, 'end-to-end-tools');
+  assert.deepEqual(page.problems, []);
+  await page.context().close();
+
+  page = await openPage(browser, `${site.origin}/`);
+  await page.click('.chat-toggle');
+  await page.fill('#chatInput', 'use your tools');
+  await page.press('#chatInput', 'Enter');
+  for (let i = 0; i < 2; i++) {
+    await page.waitForFunction(() => /There you are/.test(document.querySelector('.parley-widget')?.shadowRoot.textContent));
+    assert.deepEqual(await page.locator('.tool-line').allTextContents(), shown);
+    if (i === 0) await page.reload();
+  }
 });
 
 test('a pasted picture reaches the model', async () => {

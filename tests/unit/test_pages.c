@@ -269,7 +269,8 @@ static void the_configuration_tells_what_a_page_needs(void **state)
         "\"max_body_bytes\":65536,\"session_ttl\":3600,\"allow_remote_images\":false,\"features\":{"
         "\"conversations\":true,\"search\":true,\"export\":true,"
         "\"feedback\":true,\"regenerate\":true,\"continue\":true,"
-        "\"resume\":true,\"stop\":true,\"poll\":true,\"reasoning\":false,\"memory\":false},"
+        "\"resume\":true,\"stop\":true,\"poll\":true,\"reasoning\":false,\"memory\":false,\"tool_"
+        "calls\":false},"
         "\"base\":\"\"}");
 }
 

@@ -38,9 +38,10 @@ export function looksHeldBack({ sentAt, firstAt, lastAt, deltas }) {
  * Follow an answer.
  * `source`: {path, body} asks a question (path is the streaming endpoint; with
  * streamOnly it has no long-poll twin), or {messageId, after} joins an answer.
- * `link`: {buffered, poll}, shared by all answers of a visit: `buffered` is set here when the stream turns out to be held
- * back, `poll` says that the server knows "deliver":"poll".
- * `on.start(ids)`, `on.text(piece)`, `on.reasoning(piece)`, `on.waiting(isWaiting)` are called as things happen.
+ * `link`: {buffered, poll, tools}, shared by all answers of a visit: `buffered` is set here when the stream turns out to be
+ * held back, `poll` says that the server knows "deliver":"poll", `tools` that it runs tools and tells of them when asked.
+ * `on.start(ids)`, `on.text(piece)`, `on.reasoning(piece)`, `on.tool(call)` (when it begins, and again when it is over),
+ * `on.waiting(isWaiting)` are called as things happen.
  * Returns {done, stop(), leave()}: `done` resolves to the last frame (finish_reason, usage, provider, model, and error and
  * code when the answer failed half way) or rejects with ApiError; stop() ends the answer on the server, leave() only our
  * reading of it.
@@ -49,6 +50,8 @@ export function followAnswer(client, source, link, on) {
   const leaving = new AbortController();
   const state = { messageId: source.messageId ?? null, offset: source.after ?? 0, ended: null, stopping: false };
   const timing = { sentAt: 0, firstAt: 0, lastAt: 0, deltas: 0 };
+  const andTools = link.tools ? '&tool_calls=true' : '';
+  const question = () => (link.tools ? { ...source.body, tool_calls: true } : source.body);
 
   function begin(frame) {
     if (!frame.message_id || state.messageId === frame.message_id) return;
@@ -82,6 +85,7 @@ export function followAnswer(client, source, link, on) {
     timing.lastAt = performance.now();
     begin(body);
     if (typeof body.reasoning === 'string' && body.reasoning) on.reasoning?.(body.reasoning);
+    if (body.tool) on.tool?.(body.tool);
     const mark = /:(\d+)$/.exec(event.id);
     if (typeof body.content === 'string') addText(body.content, mark ? Number(mark[1]) : null);
     if (body.done === true || body.error) state.ended = body;
@@ -125,11 +129,12 @@ export function followAnswer(client, source, link, on) {
 
   async function poll() {
     while (!state.ended) {
-      const search = `after=${state.offset}&wait=${POLL_WAIT_S}`;
+      const search = `after=${state.offset}&wait=${POLL_WAIT_S}${andTools}`;
       const part = await client.call('GET', `api/messages/${encodeURIComponent(state.messageId)}?${search}`, {
         signal: leaving.signal,
         timeout: (POLL_WAIT_S + 10) * 1000,
       });
+      part.tool_calls?.forEach((call) => on.tool?.(call));
       addText(part.content ?? '', Number.isFinite(part.next) ? part.next : null);
       if (part.done) state.ended = { done: true, ...part, content: '' };
     }
@@ -145,7 +150,7 @@ export function followAnswer(client, source, link, on) {
         if (link.buffered) await poll();
         else {
           const giveUp = scope();
-          const path = `api/chat/stream/${encodeURIComponent(state.messageId)}?after=${state.offset}`;
+          const path = `api/chat/stream/${encodeURIComponent(state.messageId)}?after=${state.offset}${andTools}`;
           const response = await client.stream('GET', path, { signal: giveUp.signal });
           on.waiting?.(false);
           await read(response, giveUp);
@@ -172,7 +177,7 @@ export function followAnswer(client, source, link, on) {
   }
 
   const askByPoll = () =>
-    client.call('POST', 'api/chat', { body: { ...source.body, deliver: 'poll' }, signal: leaving.signal, timeout: 120_000 });
+    client.call('POST', 'api/chat', { body: { ...question(), deliver: 'poll' }, signal: leaving.signal, timeout: 120_000 });
 
   async function ask() {
     timing.sentAt = performance.now();
@@ -187,7 +192,7 @@ export function followAnswer(client, source, link, on) {
       giveUp.abort(new ApiError('Held back.', { code: 'network' }));
     }, SWITCH_MS);
     try {
-      const response = await client.stream('POST', source.path, { body: source.body, signal: giveUp.signal });
+      const response = await client.stream('POST', source.path, { body: question(), signal: giveUp.signal });
       if (!/event-stream/.test(response.headers.get('Content-Type') ?? '')) return await take(await response.json());
       await read(response, giveUp);
     } catch (error) {

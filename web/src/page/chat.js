@@ -70,6 +70,7 @@ export function createChat(parts, on) {
       },
       text: (piece) => answer.push(piece),
       reasoning: (piece) => answer.think(piece),
+      tool: (call) => answer.tool(call),
       waiting: (isWaiting) => answer.setWaiting(isWaiting),
     });
     const mine = run;
@@ -184,6 +185,7 @@ export function createChat(parts, on) {
       if (message.role !== 'assistant') return;
       const answer = makeAnswer();
       const id = message.id ?? message.message_id;
+      message.tool_calls?.forEach(answer.tool);
       answer.push(text);
       if (message.status === 'streaming' && i === messages.length - 1)
         follow(answer, { messageId: id, after: byteLength(text) }, question);

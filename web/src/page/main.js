@@ -33,7 +33,7 @@ const $ = (id) => document.getElementById(id);
 /* The bundle lies in assets/: the installation is one level up, whatever path it is under and however we were reached. */
 const client = createPageClient({ base: new URL('../', import.meta.url).href });
 const settings = { name: 'Chat', features: {} };
-const link = { buffered: false, poll: false };
+const link = { buffered: false, poll: false, tools: false };
 
 async function setLanguage(code) {
   let loaded = {};
@@ -177,6 +177,7 @@ async function applyConfig(page) {
   $('reasoning-row').hidden = !settings.reasoning;
   page.remembered.configure(config.features?.memory === true);
   link.poll = config.features?.poll === true;
+  link.tools = config.features?.tool_calls === true;
   $('brand').textContent = config.brand_name || settings.name;
   document.title = config.brand_name || settings.name;
   page.setMarkdown(createMarkdown({ allowRemoteImages: config.allow_remote_images === true }));

@@ -6,6 +6,7 @@ import { h, icon, iconButton } from '../dom.js';
 import { t } from '../i18n.js';
 import { createGrowing } from '../growing.js';
 import { createSources } from '../sources.js';
+import { createToolLines } from '../tools.js';
 import { createPainter, highlight } from './highlight.js';
 
 const COPIED_MS = 1600;
@@ -84,6 +85,8 @@ export function createAnswer(tools) {
   const decorate = (nodes) => decorateCode(nodes, tools.speak);
   const growing = createGrowing(body, tools.markdown, { decorate, paint: createPainter, onGrown: tools.onGrown });
 
+  const lines = createToolLines(body);
+
   function button(name, label, onclick, props) {
     const made = iconButton(name, label, () => onclick(made), props);
     return made;
@@ -123,6 +126,7 @@ export function createAnswer(tools) {
 
   function over() {
     waiting.remove();
+    lines.over();
     growing.finish(() => node.setAttribute('aria-busy', 'false'));
   }
 
@@ -140,6 +144,7 @@ export function createAnswer(tools) {
       }
       thoughts.append(piece);
     },
+    tool: lines.show,
     setWaiting(isWaiting) {
       waiting.classList.toggle('reconnecting', isWaiting);
     },

@@ -3,6 +3,7 @@
  * site, talks by the session contract (sessionId) and shows answers as they grow.
  */
 import { followAnswer } from '../answer.js';
+import { createToolLines } from '../tools.js';
 import { createClient, makeMessageId } from '../client.js';
 import { h, icon, iconButton } from '../dom.js';
 import { errorText } from '../errors.js';
@@ -155,7 +156,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
   const memory = createMemory(base);
   const markdown = createLiteMarkdown({ allowRemoteImages: data.images === 'on' });
   const end = followEnd(messages, nodes.newText);
-  const link = { buffered: false, poll: false };
+  const link = { buffered: false, poll: false, tools: false };
   let limit = 1000;
   let run = null;
   let turn = 0;
@@ -196,13 +197,16 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
       onGrown: end.grown,
       decorate: (made) => made.forEach((one) => (one.matches?.('pre') ? [one] : one.querySelectorAll?.('pre') ?? []).forEach((pre) => { pre.tabIndex = 0; })),
     });
+    const lines = createToolLines(text);
     return {
       node,
       push: growing.push,
+      tool: lines.show,
       text: () => growing.text.trim(),
       note: (words) => node.append(h('div', { class: 'note' }, words)),
       cite: (sources) => node.append(createSources(sources) ?? ''),
       over() {
+        lines.over();
         growing.finish(() => dots.remove());
         if (!growing.text) text.remove();
       },
@@ -233,7 +237,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
 
   async function follow(bot, source, retry) {
     const mine = turn;
-    run = followAnswer(client, source, link, { text: bot.push });
+    run = followAnswer(client, source, link, { text: bot.push, tool: bot.tool });
     refresh();
     speak(t('answer_begins', { name: data.title || t('widget_title') }));
     let last;
@@ -318,6 +322,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
       if (message.role === 'user') add('user', message.content);
       else if (message.role === 'assistant') {
         const bot = addBot();
+        message.tool_calls?.forEach(bot.tool);
         bot.push(String(message.content ?? ''));
         if (message.status === 'streaming') follow(bot, { messageId: message.id ?? message.message_id, after: byteLength(message.content ?? '') }, null);
         else {
@@ -345,6 +350,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
     client.config().then((config) => {
       if (Number.isInteger(config.max_message_length)) limit = config.max_message_length;
       link.poll = config.features?.poll === true;
+      link.tools = config.features?.tool_calls === true;
       if (config.demo === true) speak(t('demo'));
       refresh();
     }, () => {});
