@@ -212,7 +212,7 @@ format:
 	clang-format -i $(SOURCES) $(HEADERS) $(wildcard tests/unit/*.c tests/unit/*.h)
 
 bench: all
-	@sh tests/bench/run.sh
+	@ulimit -n 20000; node tests/bench/run.mjs
 
 # ---- documents, installation ----
 

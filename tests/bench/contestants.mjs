@@ -1,0 +1,81 @@
+// Who is compared: each contestant says how it is installed and started. `start` gives the port on which it
+// answers POST /api/chat/stream and GET /api/health, and the process whose family is measured; a web server
+// in front of it is not part of that and is measured by itself.
+import { existsSync, mkdirSync, writeFileSync, cpSync } from 'node:fs';
+import { join } from 'node:path';
+import { start, stop, freePort, until, listens, run } from './processes.mjs';
+
+const here = import.meta.dirname;
+const root = join(here, '../..');
+export const program = process.env.PARLEY ?? join(root, 'build/parley');
+const files = 20000;
+
+// ---- nginx, in front or as the floor ----
+
+function nginxConf(dir, port, location) {
+  const user = process.getuid() === 0 ? 'user root;' : '';
+  return `${user} daemon off; worker_processes 1; worker_rlimit_nofile ${files}; pid ${dir}/nginx.pid;
+error_log ${dir}/nginx.err; events { worker_connections ${files / 2}; }
+http { access_log off; client_body_temp_path ${dir}/b; fastcgi_temp_path ${dir}/f; proxy_temp_path ${dir}/p;
+uwsgi_temp_path ${dir}/u; scgi_temp_path ${dir}/c;
+${location.http ?? ''}
+server { listen 127.0.0.1:${port} ${location.listen ?? ''} backlog=4096; ${location.server ?? ''}
+location / { ${location.body} } } }
+`;
+}
+
+/** An nginx of one worker with one location; `location.body` is what is in it. */
+export async function startNginx(dir, location) {
+  mkdirSync(dir, { recursive: true });
+  const port = await freePort();
+  writeFileSync(join(dir, 'nginx.conf'), nginxConf(dir, port, location));
+  const child = start('nginx', ['-p', dir, '-e', join(dir, 'nginx.err'), '-c', join(dir, 'nginx.conf')]);
+  await until('nginx did not start', () => listens(port), child);
+  return { port, child };
+}
+
+const fastcgi = (socket, more = '') => ({
+  body: `include /etc/nginx/fastcgi_params; ${more} fastcgi_pass unix:${socket}; fastcgi_read_timeout 600s;`,
+});
+
+const floor = {
+  name: 'nginx proxy_pass',
+  raw: true,
+  async start({ dir, provider }) {
+    const nginx = await startNginx(dir, {
+      body: `proxy_pass ${provider}/chat/completions; proxy_http_version 1.1; proxy_buffering off;
+             proxy_read_timeout 600s;`,
+    });
+    return { port: nginx.port, measured: nginx.child, stop: () => stop(nginx.child) };
+  },
+};
+
+// ---- Parley ----
+
+/** Settings of a Parley with the checks that it has by itself, and limits no load test could stay within. */
+export function parleySettings(dir, provider, more = {}) {
+  return {
+    PARLEY_ENV: '/dev/null', DATABASE_URL: `sqlite:${dir}/parley.db`, LOG_LEVEL: 'warn', LOG_FILE: `${dir}/parley.log`,
+    OPENAI_API_BASE: provider, OPENAI_API_KEY: 'sk-bench', MAX_STREAMS: '10000', MAX_HISTORY: '11',
+    RATELIMIT_PER_MINUTE: '0', RATELIMIT_PER_HOUR: '0', RATELIMIT_PER_DAY: '0', ...more,
+  };
+}
+
+export const parley = {
+  name: 'Parley',
+  async start({ dir, provider, settings }) {
+    mkdirSync(dir, { recursive: true });
+    const socket = join(dir, 's');
+    const child = start(program, ['serve', '--listen', `unix:${socket}`, '--workers', '2'], {
+      env: parleySettings(dir, provider, settings),
+    });
+    await until('parley did not start', () => existsSync(socket), child);
+    const front = await startNginx(join(dir, 'front'), fastcgi(socket));
+    return {
+      port: front.port, measured: child, front: front.child, store: join(dir, 'parley.db'), socket,
+      stop: () => Promise.all([stop(front.child), stop(child)]),
+    };
+  },
+};
+
+export const contestants = [floor, parley];
