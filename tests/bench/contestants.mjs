@@ -1,7 +1,7 @@
 // Who is compared: each contestant says how it is installed and started. `start` gives the port on which it
 // answers POST /api/chat/stream and GET /api/health, and the process whose family is measured; a web server
 // in front of it is not part of that and is measured by itself.
-import { existsSync, mkdirSync, writeFileSync, cpSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync, cpSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { start, stop, freePort, until, listens, run } from './processes.mjs';
 
@@ -78,4 +78,87 @@ export const parley = {
   },
 };
 
-export const contestants = [floor, parley];
+// ---- what people use today ----
+
+const rivals = join(here, 'rivals');
+const debian = (group) => () => run('sh', [join(root, 'deploy/install-deps.sh'), group]);
+
+/** A server that speaks HTTP itself, started by `command(port)`. */
+function rival(name, install, command) {
+  return {
+    name,
+    install,
+    async start({ dir, provider, streams = 256 }) {
+      mkdirSync(dir, { recursive: true });
+      const port = await freePort();
+      const { args, cwd, env } = command({ port, streams, dir });
+      const child = start(args[0], args.slice(1), {
+        cwd, env: { DB: join(dir, 'chat.db'), PROVIDER: provider, PORT: String(port), ...env },
+      });
+      await until(`${name} did not start`, () => listens(port), child);
+      return { port, measured: child, stop: () => stop(child) };
+    },
+  };
+}
+
+/** Express and the rest, below build/, at the versions of the lock file; better-sqlite3 is compiled there. */
+const expressDir = join(root, 'build/bench/express');
+function installExpress() {
+  cpSync(join(rivals, 'express'), expressDir, { recursive: true });
+  if (!existsSync(join(expressDir, 'node_modules/.package-lock.json')))
+    run('npm', ['ci', '--ignore-scripts=false', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: expressDir });
+}
+
+const express = rival('Express', installExpress, () => ({
+  args: [process.execPath, join(expressDir, 'server.mjs')], env: { NODE_ENV: 'production' },
+}));
+
+const fastapi = rival('FastAPI', debian('bench-python'), ({ port }) => ({
+  args: ['/usr/bin/python3', '-m', 'uvicorn', 'app:app', '--port', String(port), '--no-access-log', '--log-level', 'warning',
+    '--backlog', '4096', '--workers', '2'],
+  cwd: join(rivals, 'fastapi'), env: { PYTHONDONTWRITEBYTECODE: '1' },
+}));
+
+/** As many threads as streams, for with fewer the others would wait. */
+const flask = rival('Flask', debian('bench-python'), ({ port, streams }) => ({
+  args: ['/usr/bin/gunicorn', 'app:app', '-k', 'gthread', '--workers', '2', '--threads', String(Math.ceil(streams / 2) + 8),
+    '--bind', `127.0.0.1:${port}`, '--backlog', '4096', '--timeout', '300', '--worker-connections', '5000'],
+  cwd: join(rivals, 'flask'), env: { PYTHONDONTWRITEBYTECODE: '1' },
+}));
+
+/** As many processes as streams, for the same reason. */
+function fpmConf(dir, provider, children) {
+  const user = process.getuid() === 0 ? 'user = root\ngroup = root\n' : '';
+  return `[global]
+error_log = ${dir}/fpm.log
+daemonize = no
+[chat]
+${user}listen = ${dir}/s
+listen.backlog = 4096
+pm = static
+pm.max_children = ${children}
+env[DB] = ${dir}/chat.db
+env[PROVIDER] = ${provider}
+`;
+}
+
+const php = {
+  name: 'PHP-FPM',
+  install: debian('bench-php'),
+  async start({ dir, provider, streams = 256 }) {
+    mkdirSync(dir, { recursive: true });
+    const found = readdirSync('/usr/sbin').find((name) => name.startsWith('php-fpm'));
+    if (!found) throw new Error('php-fpm is not installed');
+    writeFileSync(join(dir, 'fpm.conf'), fpmConf(dir, provider, streams + 8));
+    const child = start(found, ['-R', '-F', '-y', join(dir, 'fpm.conf')]);
+    await until('php-fpm did not start', () => existsSync(join(dir, 's')), child);
+    const script = `fastcgi_param SCRIPT_FILENAME ${join(rivals, 'php/chat.php')};`;
+    const front = await startNginx(join(dir, 'front'), fastcgi(join(dir, 's'), script));
+    return {
+      port: front.port, measured: child, front: front.child,
+      stop: () => Promise.all([stop(front.child), stop(child)]),
+    };
+  },
+};
+
+export const contestants = [floor, parley, php, express, fastapi, flask];

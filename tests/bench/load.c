@@ -122,14 +122,14 @@ static void note_first(const struct stream *stream, int64_t now)
         figures.first_us[figures.first_count++] = (uint32_t)(now - stream->begun_us);
 }
 
-/* Every "[MICROSECONDS/ID] " in a data line; several when the server put deltas together. */
+/* Every "[MICROSECONDS:ID] " in a data line; several when the server put deltas together. */
 static void note_deltas(struct stream *stream, const char *line, int64_t now)
 {
     long long stamp;
     long id, deltas = stream->deltas;
 
     for (const char *at = strchr(line, '['); at != NULL; at = strchr(at + 1, '[')) {
-        if (sscanf(at, "[%lld/%ld]", &stamp, &id) != 2)
+        if (sscanf(at, "[%lld:%ld]", &stamp, &id) != 2)
             continue;
         if (id != stream->id || stamp < stream->last_stamp || stream->deltas == options.deltas)
             stream->wrong = true;
@@ -165,10 +165,10 @@ static void take_http_line(struct stream *stream)
 /* The server's name for the conversation, for the next turn. */
 static void note_conversation(struct stream *stream, const char *line)
 {
-    const char *at = strstr(line, "\"conversation_id\":\"");
+    const char *at = strstr(line, "\"conversation_id\":");
 
     if (at != NULL && stream->conversation[0] == '\0')
-        sscanf(at + 19, "%79[^\"]", stream->conversation);
+        sscanf(at + 18, " \"%79[^\"]", stream->conversation); /* Python puts a space there */
 }
 
 static void take_sse_line(struct stream *stream, int64_t now)
@@ -180,7 +180,7 @@ static void take_sse_line(struct stream *stream, int64_t now)
     else if (strncmp(line, "data: ", 6) != 0)
         return;
     note_conversation(stream, line);
-    if (strstr(line, "\"done\":true") != NULL)
+    if (strstr(line, "\"done\":true") != NULL || strstr(line, "\"done\": true") != NULL)
         stream->closing = strstr(line, "\"error\"") == NULL;
     else
         note_deltas(stream, line, now);

@@ -44,7 +44,9 @@ async function once(scenario, one, row, provider) {
   let target;
   try {
     target = scenario.alone ? { dir, provider } : await one.start({ dir, provider: provider.url, ...row.spec.with });
-    const figures = await row.spec.measure({ ...target, name: one.name, dir, provider: provider.url }, one);
+    const figures = await row.spec.measure({ ...target, raw: one.raw, dir, provider: provider.url }, one);
+    if (figures.complaints) say(figures.complaints);
+    delete figures.complaints;
     for (const [name, value] of Object.entries(figures)) (row.figures[name] ??= []).push(value);
     say(`  ${row.case}, ${one.name}: ${Object.entries(figures).map(([name, value]) => `${name} ${cell([value])}`).join('; ')}`);
   } catch (error) {

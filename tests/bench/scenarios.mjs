@@ -14,11 +14,13 @@ function streamFigures(found) {
     'first p50, ms': found.first_p50_us / 1000,
     'first p99, ms': found.first_p99_us / 1000,
     failures: found.failed,
+    complaints: found.complaints,
   };
 }
 
 const streams = (count, quick) => ({
   name: `${count} streams`,
+  with: { streams: count },
   async measure(target) {
     return streamFigures(await load(target, { streams: count, deltas: quick ? 40 : 100, pace: 50, ramp: 2000 }));
   },
