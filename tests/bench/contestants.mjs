@@ -15,7 +15,7 @@ const files = 20000;
 function nginxConf(dir, port, location) {
   const user = process.getuid() === 0 ? 'user root;' : '';
   return `${user} daemon off; worker_processes 1; worker_rlimit_nofile ${files}; pid ${dir}/nginx.pid;
-error_log ${dir}/nginx.err; events { worker_connections ${files / 2}; }
+error_log ${dir}/nginx.err; events { worker_connections ${files * 0.6}; }
 http { access_log off; client_body_temp_path ${dir}/b; fastcgi_temp_path ${dir}/f; proxy_temp_path ${dir}/p;
 uwsgi_temp_path ${dir}/u; scgi_temp_path ${dir}/c;
 ${location.http ?? ''}
@@ -41,10 +41,11 @@ const fastcgi = (socket, more = '') => ({
 const floor = {
   name: 'nginx proxy_pass',
   raw: true,
-  async start({ dir, provider }) {
+  async start({ dir, provider, ca }) {
+    const trust = ca ? `proxy_ssl_verify on; proxy_ssl_trusted_certificate ${ca}; proxy_ssl_name 127.0.0.1;` : '';
     const nginx = await startNginx(dir, {
       body: `proxy_pass ${provider}/chat/completions; proxy_http_version 1.1; proxy_buffering off;
-             proxy_read_timeout 600s;`,
+             proxy_read_timeout 600s; ${trust}`,
     });
     return { port: nginx.port, measured: nginx.child, stop: () => stop(nginx.child) };
   },
@@ -63,16 +64,17 @@ export function parleySettings(dir, provider, more = {}) {
 
 export const parley = {
   name: 'Parley',
-  async start({ dir, provider, settings }) {
+  async start({ dir, provider, ca }) {
     mkdirSync(dir, { recursive: true });
     const socket = join(dir, 's');
+    const front = await startNginx(join(dir, 'front'), fastcgi(socket));
+    const since = performance.now();
     const child = start(program, ['serve', '--listen', `unix:${socket}`, '--workers', '2'], {
-      env: parleySettings(dir, provider, settings),
+      env: parleySettings(dir, provider, ca ? { CA_FILE: ca } : {}),
     });
     await until('parley did not start', () => existsSync(socket), child);
-    const front = await startNginx(join(dir, 'front'), fastcgi(socket));
     return {
-      port: front.port, measured: child, front: front.child, store: join(dir, 'parley.db'), socket,
+      port: front.port, measured: child, front: front.child, since, store: join(dir, 'parley.db'), socket,
       stop: () => Promise.all([stop(front.child), stop(child)]),
     };
   },
@@ -83,20 +85,30 @@ export const parley = {
 const rivals = join(here, 'rivals');
 const debian = (group) => () => run('sh', [join(root, 'deploy/install-deps.sh'), group]);
 
+/** Their store, as a deployment would have made it before the start. */
+function makeDatabase(dir) {
+  const path = join(dir, 'chat.db');
+  run('sqlite3', [path, `.read ${join(rivals, 'schema.sql')}`]);
+  return path;
+}
+
 /** A server that speaks HTTP itself, started by `command(port)`. */
 function rival(name, install, command) {
   return {
     name,
     install,
-    async start({ dir, provider, streams = 256 }) {
+    async start({ dir, provider, ca, streams = 256 }) {
       mkdirSync(dir, { recursive: true });
       const port = await freePort();
       const { args, cwd, env } = command({ port, streams, dir });
+      const trust = ca ? { NODE_EXTRA_CA_CERTS: ca, SSL_CERT_FILE: ca, REQUESTS_CA_BUNDLE: ca } : {};
+      const DB = makeDatabase(dir);
+      const since = performance.now();
       const child = start(args[0], args.slice(1), {
-        cwd, env: { DB: join(dir, 'chat.db'), PROVIDER: provider, PORT: String(port), ...env },
+        cwd, env: { DB, PROVIDER: provider, PORT: String(port), ...trust, ...env },
       });
       await until(`${name} did not start`, () => listens(port), child);
-      return { port, measured: child, stop: () => stop(child) };
+      return { port, measured: child, since, stop: () => stop(child) };
     },
   };
 }
@@ -127,7 +139,7 @@ const flask = rival('Flask', debian('bench-python'), ({ port, streams }) => ({
 }));
 
 /** As many processes as streams, for the same reason. */
-function fpmConf(dir, provider, children) {
+function fpmConf({ dir, provider, ca, children }) {
   const user = process.getuid() === 0 ? 'user = root\ngroup = root\n' : '';
   return `[global]
 error_log = ${dir}/fpm.log
@@ -137,25 +149,27 @@ ${user}listen = ${dir}/s
 listen.backlog = 4096
 pm = static
 pm.max_children = ${children}
-env[DB] = ${dir}/chat.db
+env[DB] = ${makeDatabase(dir)}
 env[PROVIDER] = ${provider}
+${ca ? `php_admin_value[curl.cainfo] = ${ca}` : ''}
 `;
 }
 
 const php = {
   name: 'PHP-FPM',
   install: debian('bench-php'),
-  async start({ dir, provider, streams = 256 }) {
+  async start({ dir, provider, ca, streams = 256 }) {
     mkdirSync(dir, { recursive: true });
     const found = readdirSync('/usr/sbin').find((name) => name.startsWith('php-fpm'));
     if (!found) throw new Error('php-fpm is not installed');
-    writeFileSync(join(dir, 'fpm.conf'), fpmConf(dir, provider, streams + 8));
-    const child = start(found, ['-R', '-F', '-y', join(dir, 'fpm.conf')]);
-    await until('php-fpm did not start', () => existsSync(join(dir, 's')), child);
+    writeFileSync(join(dir, 'fpm.conf'), fpmConf({ dir, provider, ca, children: streams + 8 }));
     const script = `fastcgi_param SCRIPT_FILENAME ${join(rivals, 'php/chat.php')};`;
     const front = await startNginx(join(dir, 'front'), fastcgi(join(dir, 's'), script));
+    const since = performance.now();
+    const child = start(found, ['-R', '-F', '-y', join(dir, 'fpm.conf')]);
+    await until('php-fpm did not start', () => existsSync(join(dir, 's')), child);
     return {
-      port: front.port, measured: child, front: front.child,
+      port: front.port, measured: child, front: front.child, since,
       stop: () => Promise.all([stop(front.child), stop(child)]),
     };
   },

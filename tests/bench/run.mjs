@@ -1,7 +1,7 @@
 // `make bench`: measures the contestants against each other and writes build/bench/results.md, results.json and
 // plots. BENCH=a,b names scenarios; BENCH_WHO=Parley,nginx contestants (by the beginning of a name); BENCH_ROUNDS=N rounds;
 // BENCH_QUICK=1 makes less of all; BENCH_MINUTES=N bounds the whole (25).
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync, readFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync, readFileSync } from 'node:fs';
 import { tmpdir, cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { contestants } from './contestants.mjs';
@@ -16,6 +16,7 @@ const rounds = Number(process.env.BENCH_ROUNDS ?? (quick ? 1 : 3));
 const deadline = Date.now() + Number(process.env.BENCH_MINUTES ?? 25) * 60_000;
 const wanted = process.env.BENCH?.split(',') ?? Object.keys(scenarios);
 const work = mkdtempSync(join(tmpdir(), 'parley-bench-'));
+chmodSync(work, 0o755); // Apache's user is another one
 process.on('exit', () => rmSync(work, { recursive: true, force: true }));
 
 const say = (text) => process.stderr.write(`${text}\n`);
@@ -41,10 +42,12 @@ let started = 0;
 async function once(scenario, one, row, provider) {
   const dir = join(work, `${++started}`);
   mkdirSync(dir);
-  let target;
+  let target, wrapped;
   try {
-    target = scenario.alone ? { dir, provider } : await one.start({ dir, provider: provider.url, ...row.spec.with });
-    const figures = await row.spec.measure({ ...target, raw: one.raw, dir, provider: provider.url }, one);
+    wrapped = await row.spec.wrap?.(provider, dir);
+    const what = { dir, provider: provider.url, ...(wrapped && { provider: wrapped.url, ca: wrapped.ca }) };
+    target = scenario.alone ? {} : await one.start({ ...what, ...row.spec.with });
+    const figures = await row.spec.measure({ ...target, raw: one.raw, ...what });
     if (figures.complaints) say(figures.complaints);
     delete figures.complaints;
     for (const [name, value] of Object.entries(figures)) (row.figures[name] ??= []).push(value);
@@ -54,6 +57,7 @@ async function once(scenario, one, row, provider) {
     say(`  ${row.case}, ${one.name}: ${error.message}`);
   } finally {
     await target?.stop?.();
+    await wrapped?.stop();
     rmSync(dir, { recursive: true, force: true });
   }
 }

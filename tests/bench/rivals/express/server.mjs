@@ -5,10 +5,6 @@ import OpenAI from 'openai';
 import { randomUUID } from 'node:crypto';
 
 const db = new Database(process.env.DB);
-db.pragma('journal_mode = WAL');
-db.exec(`CREATE TABLE IF NOT EXISTS messages (id INTEGER PRIMARY KEY, conversation_id TEXT NOT NULL, role TEXT NOT NULL,
-  content TEXT NOT NULL, created_at INTEGER NOT NULL);
-  CREATE INDEX IF NOT EXISTS messages_of ON messages (conversation_id, id)`);
 const add = db.prepare('INSERT INTO messages (conversation_id, role, content, created_at) VALUES (?, ?, ?, ?)');
 const past = db.prepare('SELECT role, content FROM messages WHERE conversation_id = ? ORDER BY id DESC LIMIT 11');
 const openai = new OpenAI({ apiKey: 'sk-bench', baseURL: process.env.PROVIDER });

@@ -13,12 +13,6 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 db = sqlite3.connect(os.environ["DB"], check_same_thread=False, isolation_level=None, timeout=30)
-db.execute("PRAGMA journal_mode = WAL")
-db.execute(
-    "CREATE TABLE IF NOT EXISTS messages (id INTEGER PRIMARY KEY, conversation_id TEXT NOT NULL,"
-    " role TEXT NOT NULL, content TEXT NOT NULL, created_at REAL NOT NULL)"
-)
-db.execute("CREATE INDEX IF NOT EXISTS messages_of ON messages (conversation_id, id)")
 client = httpx.AsyncClient(timeout=300, limits=httpx.Limits(max_connections=None, max_keepalive_connections=256))
 app = FastAPI()
 

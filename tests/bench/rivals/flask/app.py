@@ -17,12 +17,6 @@ local = threading.local()
 def db():
     if not hasattr(local, "db"):
         local.db = sqlite3.connect(os.environ["DB"], isolation_level=None, timeout=60)
-        local.db.execute("PRAGMA journal_mode = WAL")
-        local.db.execute(
-            "CREATE TABLE IF NOT EXISTS messages (id INTEGER PRIMARY KEY, conversation_id TEXT NOT NULL,"
-            " role TEXT NOT NULL, content TEXT NOT NULL, created_at REAL NOT NULL)"
-        )
-        local.db.execute("CREATE INDEX IF NOT EXISTS messages_of ON messages (conversation_id, id)")
     return local.db
 
 

@@ -9,10 +9,6 @@ if ($_SERVER['REQUEST_URI'] === '/api/health') {
 }
 
 $db = new PDO('sqlite:' . getenv('DB'), null, null, [PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION, PDO::ATTR_TIMEOUT => 60]);
-$db->exec('PRAGMA journal_mode = WAL');
-$db->exec('CREATE TABLE IF NOT EXISTS messages (id INTEGER PRIMARY KEY, conversation_id TEXT NOT NULL, role TEXT NOT NULL,
-    content TEXT NOT NULL, created_at REAL NOT NULL)');
-$db->exec('CREATE INDEX IF NOT EXISTS messages_of ON messages (conversation_id, id)');
 
 function add(PDO $db, string $conversation, string $role, string $content): void
 {
