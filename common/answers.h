@@ -146,6 +146,10 @@ const struct buf *answer_text(const struct answer *answer);
 /* The model's thoughts so far, if they were asked for; like answer_text. */
 const struct buf *answer_reasoning(const struct answer *answer);
 
+/* True while more text comes in this turn of the loop: `changed` will be called again in it. A reader may wait with
+ * flushing until then. */
+bool answer_more(const struct answer *answer);
+
 /* True once the end is in the store (or could not be put there, which the fault then says). */
 bool answer_ended(const struct answer *answer);
 

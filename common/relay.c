@@ -26,6 +26,7 @@ struct relay {
     uv_timer_t timeout; /* curl's */
     uv_timer_t tick;    /* ours: deadlines of all calls */
     struct relay_call *calls;
+    struct relay_call *heard; /* those to whom `settled` is due */
     bool in_curl;
     bool sweep; /* a call was cancelled while curl was on the stack */
     bool http2;
@@ -36,6 +37,7 @@ struct relay {
 struct relay_call {
     struct relay *relay;
     struct relay_call *next, *prev;
+    struct relay_call *heard_next;
     CURL *easy;
     struct curl_slist *headers;
     char *body;
@@ -46,6 +48,7 @@ struct relay_call {
     size_t (*read_body)(void *ctx, char *out, size_t size);
     bool (*rewind_body)(void *ctx);
     bool has_head;
+    bool is_heard; /* in the relay's list */
     bool held;
     bool cancelled; /* to be closed by the next sweep */
     bool draining;  /* nobody listens any more */
@@ -68,12 +71,25 @@ static void call_free(struct relay_call *call)
     free(call);
 }
 
+static void heard_remove(struct relay_call *call)
+{
+    struct relay_call **link = &call->relay->heard;
+
+    if (!call->is_heard)
+        return;
+    while (*link != call)
+        link = &(*link)->heard_next;
+    *link = call->heard_next;
+    call->is_heard = false;
+}
+
 /* Take the call out of curl and of our list; a running transfer's connection is closed by this. */
 static void call_unlink(struct relay_call *call)
 {
     struct relay *relay = call->relay;
 
     curl_multi_remove_handle(relay->multi, call->easy);
+    heard_remove(call);
     if (call->prev != NULL)
         call->prev->next = call->next;
     else
@@ -108,12 +124,25 @@ static void sweep_cancelled(struct relay *relay)
     }
 }
 
+/* A handler may cancel its own call, and with it free it: not touched any more once it was told. */
+static void tell_settled(struct relay *relay)
+{
+    while (relay->heard != NULL) {
+        struct relay_call *call = relay->heard;
+
+        heard_remove(call);
+        if (!call->cancelled && !call->draining)
+            call->handler->settled(call->ctx);
+    }
+}
+
 static void collect_finished(struct relay *relay)
 {
     CURLMsg *message;
     int left;
 
     sweep_cancelled(relay);
+    tell_settled(relay);
     while ((message = curl_multi_info_read(relay->multi, &left)) != NULL) {
         struct relay_call *call = NULL;
         CURLcode code = message->data.result;
@@ -241,6 +270,11 @@ static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *ctx)
     call->last_byte_ms = clock_mono_ms();
     if (!call->draining)
         call->handler->body(call->ctx, bytes, len);
+    if (call->handler->settled != NULL && !call->is_heard) {
+        call->is_heard = true;
+        call->heard_next = call->relay->heard;
+        call->relay->heard = call;
+    }
     return call->cancelled ? 0 : len;
 }
 

@@ -73,6 +73,9 @@ const char *relay_end_name(enum relay_end end);
 struct relay_handler {
     void (*head)(void *ctx, int status);
     void (*body)(void *ctx, const char *bytes, size_t len);
+    /* May be NULL. Once after any number of `body`, when all that has come for now is there; may do what
+     * `done` may, and cancel its own call. */
+    void (*settled)(void *ctx);
     void (*done)(void *ctx, enum relay_end end,
                  const char *detail); /* detail: curl's words, for the log */
 };
