@@ -34,7 +34,7 @@ export async function startNginx(dir, location) {
   return { port, child };
 }
 
-const fastcgi = (socket, more = '') => ({
+export const fastcgi = (socket, more = '') => ({
   body: `include /etc/nginx/fastcgi_params; ${more} fastcgi_pass unix:${socket}; fastcgi_read_timeout 600s;`,
 });
 

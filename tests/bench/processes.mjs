@@ -23,13 +23,13 @@ export function start(program, args, { env = {}, cwd, stdio = ['pipe', 'pipe', '
   return child;
 }
 
-/** SIGTERM, and SIGKILL for whoever is still there after three seconds, with its children. */
-export async function stop(child) {
+/** SIGTERM, and SIGKILL for whoever is still there after `patience_ms`, with its children. */
+export async function stop(child, patience_ms = 3000) {
   if (!running.has(child)) return;
   const all = tree(child.pid);
   child.stdin?.destroy();
   child.kill('SIGTERM');
-  const hard = setTimeout(() => all.forEach(killHard), 3000);
+  const hard = setTimeout(() => all.forEach(killHard), patience_ms);
   await child.ended;
   clearTimeout(hard);
   all.forEach(killHard);
