@@ -22,7 +22,7 @@
 
 struct relay {
     uv_loop_t *loop;
-    CURLM *multi;
+    CURLM *multi;       /* NULL until the first call */
     uv_timer_t timeout; /* curl's */
     uv_timer_t tick;    /* ours: deadlines of all calls */
     struct relay_call *calls;
@@ -30,6 +30,7 @@ struct relay {
     bool in_curl;
     bool sweep; /* a call was cancelled while curl was on the stack */
     bool http2;
+    size_t max_idle;
     unsigned open_timers; /* while closing */
     char *ca_file, *https_proxy, *no_proxy;
 };
@@ -358,18 +359,11 @@ enum result relay_open(uv_loop_t *loop, const struct relay_options *options, str
     relay->ca_file = copy_or_empty(options->ca_file);
     relay->https_proxy = copy_or_empty(options->https_proxy);
     relay->no_proxy = copy_or_empty(options->no_proxy);
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
-        relay->multi = curl_multi_init();
-    if (relay->multi == NULL || relay->ca_file == NULL || relay->https_proxy == NULL ||
-        relay->no_proxy == NULL) {
+    relay->max_idle = options->max_idle;
+    if (relay->ca_file == NULL || relay->https_proxy == NULL || relay->no_proxy == NULL) {
         relay_free(relay);
         return RESULT_INTERNAL;
     }
-    curl_multi_setopt(relay->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
-    curl_multi_setopt(relay->multi, CURLMOPT_SOCKETDATA, relay);
-    curl_multi_setopt(relay->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
-    curl_multi_setopt(relay->multi, CURLMOPT_TIMERDATA, relay);
-    curl_multi_setopt(relay->multi, CURLMOPT_MAXCONNECTS, (long)options->max_idle);
     uv_timer_init(loop, &relay->timeout);
     uv_timer_init(loop, &relay->tick);
     relay->timeout.data = relay->tick.data = relay;
@@ -392,7 +386,8 @@ void relay_close(struct relay *relay)
         return;
     while (relay->calls != NULL)
         relay_cancel(relay->calls);
-    curl_multi_cleanup(relay->multi);
+    if (relay->multi != NULL)
+        curl_multi_cleanup(relay->multi);
     relay->open_timers = 2;
     uv_close((uv_handle_t *)&relay->timeout, on_timer_closed);
     uv_close((uv_handle_t *)&relay->tick, on_timer_closed);
@@ -460,6 +455,23 @@ static void set_transfer_options(struct relay_call *call, const struct relay_req
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
+/* Setting up curl and its TLS library costs more than a whole request that needs neither, and a plain CGI
+ * would pay that each time: so it waits for the first call. */
+static bool multi_open(struct relay *relay)
+{
+    if (relay->multi != NULL)
+        return true;
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
+        (relay->multi = curl_multi_init()) == NULL)
+        return false;
+    curl_multi_setopt(relay->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+    curl_multi_setopt(relay->multi, CURLMOPT_SOCKETDATA, relay);
+    curl_multi_setopt(relay->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+    curl_multi_setopt(relay->multi, CURLMOPT_TIMERDATA, relay);
+    curl_multi_setopt(relay->multi, CURLMOPT_MAXCONNECTS, (long)relay->max_idle);
+    return true;
+}
+
 static void call_link(struct relay_call *call)
 {
     struct relay *relay = call->relay;
@@ -492,8 +504,8 @@ struct relay_call *relay_start(struct relay *relay, const struct relay_request *
     call->total_timeout_ms = request->total_timeout_ms;
     call->started_ms = call->last_byte_ms = clock_mono_ms();
     /* An "Expect: 100-continue" of curl's own would cost a round trip for large bodies. */
-    if (!add_headers(call, "Expect:\n") || !add_headers(call, request->headers) ||
-        (call->easy = curl_easy_init()) == NULL ||
+    if (!multi_open(relay) || !add_headers(call, "Expect:\n") ||
+        !add_headers(call, request->headers) || (call->easy = curl_easy_init()) == NULL ||
         curl_easy_setopt(call->easy, CURLOPT_URL, request->url) != CURLE_OK)
         goto fail;
     set_transfer_options(call, request);
