@@ -82,7 +82,7 @@ SYSTEM_TESTS  := $(sort $(wildcard tests/system/*.test.mjs))
 BROWSER_TESTS := $(sort $(wildcard tests/browser/*.test.mjs))
 
 .PHONY: all help deps run test test-unit test-system test-browser test-asan test-tsan test-cost unit-programs \
-        style format docs web bench install clean \
+        style format docs web bench bench-publish install clean \
         deb dist test-packages
 .DELETE_ON_ERROR:
 
@@ -218,6 +218,10 @@ format:
 
 bench: all
 	@ulimit -n 20000; node tests/bench/run.mjs
+
+# The figures of the last run into docs/PERFORMANCE.md.
+bench-publish:
+	@node tests/bench/publish.mjs
 
 # ---- documents, installation ----
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { contestants } from './contestants.mjs';
 import { scenarios } from './scenarios.mjs';
 import { markdownTable, svgBars, cell } from './report.mjs';
+import { barTable } from './bars.mjs';
 import { buildTools, startProvider } from './load.mjs';
 import { run } from './processes.mjs';
 
@@ -92,6 +93,7 @@ function write(results, before) {
   const lines = [
     `Machine: ${machine()}; load average before the run ${before.toFixed(2)}. Run of ${new Date().toISOString().slice(0, 10)}, ` +
       `${rounds} round${rounds === 1 ? '' : 's'}${quick ? ', shortened (BENCH_QUICK)' : ''}. Figures are medians, with the least and the most of the rounds.`,
+    '', ...barTable(results),
     ...results.flatMap(({ id, title, rows }) => {
       const missing = rows.filter((row) => row.failed).map((row) => `${row.who} at ${row.case}`);
       return ['', `### (${id}) ${title}`, '', markdownTable(rows.filter((row) => Object.keys(row.figures).length > 0)),
