@@ -81,8 +81,8 @@ UNIT_LIBS   := -lcmocka
 SYSTEM_TESTS  := $(sort $(wildcard tests/system/*.test.mjs))
 BROWSER_TESTS := $(sort $(wildcard tests/browser/*.test.mjs))
 
-.PHONY: all help deps run test test-unit test-system test-browser test-asan test-tsan unit-programs \
-        style format docs web bench install clean \
+.PHONY: all help deps run test test-unit test-system test-browser test-asan test-tsan test-cost unit-programs \
+        style format docs web bench bench-publish install clean \
         deb dist test-packages
 .DELETE_ON_ERROR:
 
@@ -95,11 +95,12 @@ help:
 	@echo "make test-unit     cmocka programs of tests/unit (test-asan, test-tsan: with sanitizers)"
 	@echo "make test-system   tests/system: behind real lighttpd and nginx, against a mock provider"
 	@echo "make test-browser  tests/browser: the page in Chromium"
+	@echo "make test-cost     instructions per delta and per reply, against tests/bench/cost.json"
 	@echo "make style         layers, lengths, format, cppcheck, banned calls, repository hygiene"
 	@echo "make format        clang-format over all C files"
 	@echo "make docs          docs/CONFIGURATION.md and .env.example from the option table"
 	@echo "make web           the page and its assets into build/web"
-	@echo "make bench         figures of tests/bench"
+	@echo "make bench         Parley against others (BENCH=a,b: scenarios; BENCH_QUICK=1: less); docs/PERFORMANCE.md"
 	@echo "make deps          install the Debian packages for all of this"
 	@echo "make install       DESTDIR= PREFIX=$(PREFIX)"
 	@echo "make deb           a Debian package in build/"
@@ -175,6 +176,7 @@ test:
 	@$(MAKE) test-system
 	@$(MAKE) test-browser
 	@$(MAKE) test-asan
+	@$(MAKE) test-cost
 	@$(MAKE) style
 	@echo "make test: everything passed"
 
@@ -205,6 +207,9 @@ test-system: all
 test-browser: all node_modules/.package-lock.json
 	@$(NODE_TEST) --test-concurrency=3 $(BROWSER_TESTS)
 
+test-cost: all
+	@node tests/bench/cost.mjs
+
 style: all
 	@sh tests/style/run.sh
 
@@ -212,7 +217,11 @@ format:
 	clang-format -i $(SOURCES) $(HEADERS) $(wildcard tests/unit/*.c tests/unit/*.h)
 
 bench: all
-	@sh tests/bench/run.sh
+	@ulimit -n 20000; node tests/bench/run.mjs
+
+# The figures of the last run into docs/PERFORMANCE.md.
+bench-publish:
+	@node tests/bench/publish.mjs
 
 # ---- documents, installation ----
 

@@ -533,6 +533,11 @@ const struct buf *answer_reasoning(const struct answer *answer)
     return &answer->reasoning;
 }
 
+bool answer_more(const struct answer *answer)
+{
+    return answer->more;
+}
+
 bool answer_ended(const struct answer *answer)
 {
     return answer->phase == ANSWER_ENDED;

@@ -165,6 +165,10 @@ struct answer_call {
 };
 const struct answer_call *answer_calls(const struct answer *answer); /* NULL = none */
 
+/* True while more text comes in this turn of the loop: `changed` will be called again in it. A reader may wait with
+ * flushing until then. */
+bool answer_more(const struct answer *answer);
+
 /* True once the end is in the store (or could not be put there, which the fault then says). */
 bool answer_ended(const struct answer *answer);
 

@@ -64,10 +64,15 @@ static void checkpoint_done(uv_work_t *work, int status)
     checkpoint_free(job);
 }
 
+static bool renewal_due(const struct answer *answer, int64_t now)
+{
+    return now - answer->lease_renewed_ms >= ANSWERS_RENEW_MS;
+}
+
 static bool due(const struct answer *answer, int64_t now)
 {
-    return answer->phase == ANSWER_RUNNING && (answer->text.len > answer->stored_len ||
-                                               now - answer->lease_renewed_ms >= ANSWERS_RENEW_MS);
+    return answer->phase == ANSWER_RUNNING &&
+           (answer->text.len > answer->stored_len || renewal_due(answer, now));
 }
 
 static size_t count_due(const struct answers *answers, int64_t now)
@@ -94,7 +99,10 @@ static void checkpoint_add(struct checkpoint_job *job, struct answer *answer, in
     }
     memcpy(job->message_ids[job->count], answer->message_id, CAP_ID);
     item->message_id = job->message_ids[job->count];
-    answer->lease_renewed_ms = now;
+    if (renewal_due(answer, now))
+        answer->lease_renewed_ms = now;
+    else
+        item->lease_stands = true;
     job->count++;
 }
 

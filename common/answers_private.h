@@ -73,6 +73,7 @@ struct answer {
     struct buf text;
     struct buf reasoning; /* never stored */
     bool wants_reasoning;
+    bool more;                /* bytes that came together with these are still to be read */
     size_t stored_len;        /* of text that a checkpoint has written */
     int64_t lease_renewed_ms; /* monotonic */
     int64_t prompt_estimate;

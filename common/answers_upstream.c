@@ -144,8 +144,22 @@ static void on_body(void *ctx, const char *bytes, size_t len)
         buf_put(&answer->error_body, bytes, len < room ? len : room);
         return;
     }
-    answer->provider->ops->feed(answer->stream, bytes, len);
-    settle_events(answer);
+    /* curl gives out each chunk of a reply by itself. What the one before meant is told now, with the word that
+     * more comes; the last one's, and mostly it is the only one, in on_settled. */
+    if (answer->more)
+        settle_events(answer);
+    answer->more = true;
+    if (answer->stream != NULL)
+        answer->provider->ops->feed(answer->stream, bytes, len);
+}
+
+static void on_settled(void *ctx)
+{
+    struct answer *answer = ctx;
+
+    answer->more = false;
+    if (answer->stream != NULL)
+        settle_events(answer);
 }
 
 /* What a transfer that ended without a whole reply means for the client, and whether another try may help:
@@ -240,7 +254,9 @@ static void on_done(void *ctx, enum relay_end end, const char *detail)
         fail_transfer(answer, end, detail);
 }
 
-static const struct relay_handler handler = { .head = on_head, .body = on_body, .done = on_done };
+static const struct relay_handler handler = {
+    .head = on_head, .body = on_body, .settled = on_settled, .done = on_done
+};
 
 /* The provider's support can find our request by it, and we theirs. */
 static const char *with_request_id(const struct answer *answer, struct buf *headers)
@@ -337,6 +353,7 @@ void upstream_begin(struct answer *answer, int64_t total_timeout_ms)
 
 void upstream_close(struct answer *answer)
 {
+    answer->more = false;
     failover_release(answer);
     tool_loop_cancel(answer);
     if (answer->call != NULL)

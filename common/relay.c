@@ -22,13 +22,15 @@
 
 struct relay {
     uv_loop_t *loop;
-    CURLM *multi;
+    CURLM *multi;       /* NULL until the first call */
     uv_timer_t timeout; /* curl's */
     uv_timer_t tick;    /* ours: deadlines of all calls */
     struct relay_call *calls;
+    struct relay_call *heard; /* those to whom `settled` is due */
     bool in_curl;
     bool sweep; /* a call was cancelled while curl was on the stack */
     bool http2;
+    size_t max_idle;
     unsigned open_timers; /* while closing */
     char *ca_file, *https_proxy, *no_proxy;
 };
@@ -36,6 +38,7 @@ struct relay {
 struct relay_call {
     struct relay *relay;
     struct relay_call *next, *prev;
+    struct relay_call *heard_next;
     CURL *easy;
     struct curl_slist *headers;
     char *body;
@@ -46,6 +49,7 @@ struct relay_call {
     size_t (*read_body)(void *ctx, char *out, size_t size);
     bool (*rewind_body)(void *ctx);
     bool has_head;
+    bool is_heard; /* in the relay's list */
     bool held;
     bool cancelled; /* to be closed by the next sweep */
     bool draining;  /* nobody listens any more */
@@ -68,12 +72,25 @@ static void call_free(struct relay_call *call)
     free(call);
 }
 
+static void heard_remove(struct relay_call *call)
+{
+    struct relay_call **link = &call->relay->heard;
+
+    if (!call->is_heard)
+        return;
+    while (*link != call)
+        link = &(*link)->heard_next;
+    *link = call->heard_next;
+    call->is_heard = false;
+}
+
 /* Take the call out of curl and of our list; a running transfer's connection is closed by this. */
 static void call_unlink(struct relay_call *call)
 {
     struct relay *relay = call->relay;
 
     curl_multi_remove_handle(relay->multi, call->easy);
+    heard_remove(call);
     if (call->prev != NULL)
         call->prev->next = call->next;
     else
@@ -108,12 +125,25 @@ static void sweep_cancelled(struct relay *relay)
     }
 }
 
+/* A handler may cancel its own call, and with it free it: not touched any more once it was told. */
+static void tell_settled(struct relay *relay)
+{
+    while (relay->heard != NULL) {
+        struct relay_call *call = relay->heard;
+
+        heard_remove(call);
+        if (!call->cancelled && !call->draining)
+            call->handler->settled(call->ctx);
+    }
+}
+
 static void collect_finished(struct relay *relay)
 {
     CURLMsg *message;
     int left;
 
     sweep_cancelled(relay);
+    tell_settled(relay);
     while ((message = curl_multi_info_read(relay->multi, &left)) != NULL) {
         struct relay_call *call = NULL;
         CURLcode code = message->data.result;
@@ -241,6 +271,11 @@ static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *ctx)
     call->last_byte_ms = clock_mono_ms();
     if (!call->draining)
         call->handler->body(call->ctx, bytes, len);
+    if (call->handler->settled != NULL && !call->is_heard) {
+        call->is_heard = true;
+        call->heard_next = call->relay->heard;
+        call->relay->heard = call;
+    }
     return call->cancelled ? 0 : len;
 }
 
@@ -324,18 +359,11 @@ enum result relay_open(uv_loop_t *loop, const struct relay_options *options, str
     relay->ca_file = copy_or_empty(options->ca_file);
     relay->https_proxy = copy_or_empty(options->https_proxy);
     relay->no_proxy = copy_or_empty(options->no_proxy);
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
-        relay->multi = curl_multi_init();
-    if (relay->multi == NULL || relay->ca_file == NULL || relay->https_proxy == NULL ||
-        relay->no_proxy == NULL) {
+    relay->max_idle = options->max_idle;
+    if (relay->ca_file == NULL || relay->https_proxy == NULL || relay->no_proxy == NULL) {
         relay_free(relay);
         return RESULT_INTERNAL;
     }
-    curl_multi_setopt(relay->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
-    curl_multi_setopt(relay->multi, CURLMOPT_SOCKETDATA, relay);
-    curl_multi_setopt(relay->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
-    curl_multi_setopt(relay->multi, CURLMOPT_TIMERDATA, relay);
-    curl_multi_setopt(relay->multi, CURLMOPT_MAXCONNECTS, (long)options->max_idle);
     uv_timer_init(loop, &relay->timeout);
     uv_timer_init(loop, &relay->tick);
     relay->timeout.data = relay->tick.data = relay;
@@ -358,7 +386,8 @@ void relay_close(struct relay *relay)
         return;
     while (relay->calls != NULL)
         relay_cancel(relay->calls);
-    curl_multi_cleanup(relay->multi);
+    if (relay->multi != NULL)
+        curl_multi_cleanup(relay->multi);
     relay->open_timers = 2;
     uv_close((uv_handle_t *)&relay->timeout, on_timer_closed);
     uv_close((uv_handle_t *)&relay->tick, on_timer_closed);
@@ -426,6 +455,23 @@ static void set_transfer_options(struct relay_call *call, const struct relay_req
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
+/* Setting up curl and its TLS library costs more than a whole request that needs neither, and a plain CGI
+ * would pay that each time: so it waits for the first call. */
+static bool multi_open(struct relay *relay)
+{
+    if (relay->multi != NULL)
+        return true;
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
+        (relay->multi = curl_multi_init()) == NULL)
+        return false;
+    curl_multi_setopt(relay->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+    curl_multi_setopt(relay->multi, CURLMOPT_SOCKETDATA, relay);
+    curl_multi_setopt(relay->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+    curl_multi_setopt(relay->multi, CURLMOPT_TIMERDATA, relay);
+    curl_multi_setopt(relay->multi, CURLMOPT_MAXCONNECTS, (long)relay->max_idle);
+    return true;
+}
+
 static void call_link(struct relay_call *call)
 {
     struct relay *relay = call->relay;
@@ -458,8 +504,8 @@ struct relay_call *relay_start(struct relay *relay, const struct relay_request *
     call->total_timeout_ms = request->total_timeout_ms;
     call->started_ms = call->last_byte_ms = clock_mono_ms();
     /* An "Expect: 100-continue" of curl's own would cost a round trip for large bodies. */
-    if (!add_headers(call, "Expect:\n") || !add_headers(call, request->headers) ||
-        (call->easy = curl_easy_init()) == NULL ||
+    if (!multi_open(relay) || !add_headers(call, "Expect:\n") ||
+        !add_headers(call, request->headers) || (call->easy = curl_easy_init()) == NULL ||
         curl_easy_setopt(call->easy, CURLOPT_URL, request->url) != CURLE_OK)
         goto fail;
     set_transfer_options(call, request);

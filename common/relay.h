@@ -27,7 +27,7 @@ struct relay_options {
     const char *no_proxy;    /* hosts that are asked directly */
 };
 
-/* RESULT_INTERNAL when curl cannot be set up. */
+/* RESULT_INTERNAL when out of memory. curl itself is set up by the first call. */
 enum result relay_open(struct uv_loop_s *loop, const struct relay_options *options,
                        struct relay **out);
 
@@ -73,11 +73,14 @@ const char *relay_end_name(enum relay_end end);
 struct relay_handler {
     void (*head)(void *ctx, int status);
     void (*body)(void *ctx, const char *bytes, size_t len);
+    /* May be NULL. Once after any number of `body`, when all that has come for now is there; may do what
+     * `done` may, and cancel its own call. */
+    void (*settled)(void *ctx);
     void (*done)(void *ctx, enum relay_end end,
                  const char *detail); /* detail: curl's words, for the log */
 };
 
-/* NULL when out of memory or the URL is none; then request->body is freed all the same. */
+/* NULL when curl cannot be set up, memory is out or the URL is none; then request->body is freed all the same. */
 struct relay_call *relay_start(struct relay *relay, const struct relay_request *request,
                                const struct relay_handler *handler, void *ctx);
 

@@ -4,6 +4,7 @@
 #   build   compiler, libraries, and node with npm for the page
 #   run     lighttpd and curl, for `make run`
 #   test    what `make test` needs on top
+#   bench-php, bench-python    what `make bench` compares Parley with
 #
 # Says what it installs and why. Does nothing, quickly and without root, when all is there. Services that a
 # package would start by itself (lighttpd, nginx and Apache on port 80) are kept from starting.
@@ -21,6 +22,10 @@ packages_test="libcmocka-dev:unit_tests clang:second_compiler clang-format:style
 universal-ctags:function_lengths valgrind:memory_checks nginx-light:system_tests spawn-fcgi:system_tests \
 lighttpd:system_tests apache2:system_tests libapache2-mod-fcgid:system_tests caddy:system_tests supervisor:system_tests \
 systemd:socket_activation curl:system_tests sqlite3:looks_into_stores redis-server:system_tests python3-yaml:reads_compose.yaml chromium:browser_tests"
+
+packages_bench_php="php-fpm:bench php-curl:bench php-sqlite3:bench"
+packages_bench_python="python3-fastapi:bench python3-uvicorn:bench python3-httpx:bench python3-uvloop:bench python3-httptools:bench \
+python3-flask:bench gunicorn:bench python3-requests:bench"
 
 NODE_LEAST=18
 
@@ -67,7 +72,7 @@ need()
     echo "  $package ($(echo "${1#*:}" | tr _ ' '))"
 }
 
-[ $# -gt 0 ] || { echo "usage: install-deps.sh build|run|test ..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: install-deps.sh build|run|test|bench-php|bench-python ..." >&2; exit 2; }
 
 list=""
 for group in "$@"; do
@@ -75,6 +80,8 @@ for group in "$@"; do
     build) list="$list $packages_build" ;;
     run) list="$list $packages_run" ;;
     test) list="$list $packages_test" ;;
+    bench-php) list="$list $packages_bench_php" ;;
+    bench-python) list="$list $packages_bench_python" ;;
     *) echo "install-deps.sh: unknown group $group" >&2; exit 2 ;;
     esac
 done

@@ -144,6 +144,7 @@ void app_close(struct app *app)
     store_close(app->store);
     providers_free(&app->providers);
     breakers_free(app->own_breakers);
+    buf_free(&app->frame);
     app->own_breakers = app->breakers = NULL;
     app->answers = NULL;
     app->tools = NULL;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/buf.h"
 #include "common/base/caps.h"
 #include "common/config.h"
 #include "common/providers/provider.h"
@@ -37,6 +38,8 @@ struct app {
     struct memory *memory;
     struct answers *answers;
     struct tools *tools;
+    struct buf
+        frame; /* where the loop puts each frame together; of fcgi/endpoints/answer_client.c */
     struct outflow *outflows; /* exchanges that wait on the loop; of fcgi/endpoints/outflow.c */
     _Atomic size_t turns; /* running turns of fcgi/endpoints/turn_*.c, the last commit included */
     struct identity *identity;

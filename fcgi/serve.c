@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
@@ -211,12 +212,16 @@ static void cgi_finish_answers(struct cgi *cgi)
     }
 }
 
+/* Of the store's jobs of one request; libuv would start four. */
+#define CGI_THREADS "2"
+
 int serve_cgi(const struct config *config)
 {
     struct fault fault = { 0 };
     struct cgi cgi = { .told_to_end = false };
     int status;
 
+    setenv("UV_THREADPOOL_SIZE", CGI_THREADS, 0);
     if (uv_loop_init(&cgi.loop) != 0 ||
         app_open(&cgi.app, config, &cgi.loop, clock_wall_ms(), &fault) != RESULT_OK) {
         log_error("start_failed", LOG_STR("code", fault.code), LOG_STR("error", fault.text));

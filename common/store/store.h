@@ -170,13 +170,15 @@ struct store_checkpoint {
     const char *writer;
     const char *text; /* whole text so far, NULL: only renew the lease */
     size_t text_len;
+    bool
+        lease_stands; /* store the text alone, which costs half: the lease was renewed a moment ago */
     const char *
         message_id; /* NULL: not compared. A row that was erased may be used again, by another message */
     bool
         stop_requested; /* out: somebody asked to stop it, or the row is not its writer's any more */
 };
 
-/* All growing answers of a worker in one transaction; renews their leases. A row that is no longer this
+/* All growing answers of a worker in one transaction; renews their leases, but those that stand. A row that is no longer this
  * writer's is left alone. */
 enum result store_answers_checkpoint(struct store *store, struct store_checkpoint *answers,
                                      size_t count, int64_t now_ms, int64_t lease_until_ms);

@@ -184,12 +184,26 @@ static void cut(struct store_fact_list *facts, size_t limit)
         facts->count = limit;
 }
 
+/* Most who ask have none, and full text would be searched for each of their questions. */
+static bool has_memories(struct db *db, const struct recall *recall)
+{
+    struct db_stmt *stmt = db_prepare(db, "SELECT 1 FROM memories WHERE scope = :scope LIMIT 1");
+    bool found;
+
+    db_bind_text(stmt, ":scope", recall->scope);
+    found = db_step(stmt);
+    db_reset(stmt);
+    return found;
+}
+
 static bool recall_all(struct db *db, struct recall *recall)
 {
     const struct store_fact_search *search = recall->search;
     bool enough = true;
 
     store_sqlite_scope(recall->subject, recall->scope);
+    if (!has_memories(db, recall))
+        return true;
     find_words(db, recall);
     find_vectors(db, recall);
     if (search->query == NULL)

@@ -33,6 +33,7 @@ struct client {
     bool begun;   /* the head is out */
     bool opened;  /* the first frame is out */
     bool over;
+    bool unflushed; /* frames were written and may still be with us */
     size_t preamble_sent;
     size_t sent;                    /* offset of text that has been sent */
     size_t sent_reasoning;          /* the same of the thoughts */
@@ -85,13 +86,35 @@ static void client_end(struct client *client, const char *outcome)
 
 static void watch(struct client *client);
 
-static void write_frame(struct client *client, struct buf *frame)
+/* One for all: a frame is written before the next one is begun. */
+static struct buf *frame_begin(struct client *client)
+{
+    struct buf *frame = &client->exchange->app->frame;
+
+    if (frame->cap == 0)
+        buf_init(frame, CAP_FRAME);
+    buf_clear(frame);
+    return frame;
+}
+
+/* Deltas that came to us together leave together. */
+static void flush(struct client *client)
+{
+    if (!client->unflushed || answer_more(client->reader.answer))
+        return;
+    client->unflushed = false;
+    if (response_flush(&client->exchange->response) != RESULT_OK)
+        client->exchange->response.gone = true;
+}
+
+static void write_frame(struct client *client, const struct buf *frame)
 {
     if (frame->failed ||
-        response_stream(&client->exchange->response, frame->data, frame->len) != RESULT_OK)
+        response_stream_part(&client->exchange->response, frame->data, frame->len) != RESULT_OK)
         client->exchange->response.gone = true;
     client->written_ms = clock_mono_ms();
-    buf_free(frame);
+    client->unflushed = true;
+    flush(client);
 }
 
 static bool gone(const struct client *client)
@@ -222,7 +245,7 @@ static void send_opening(struct client *client)
     const char *preamble = client->options.preamble != NULL ? client->options.preamble : "";
     size_t preamble_len = strlen(preamble);
     struct turn_reply reply;
-    struct buf frame;
+    struct buf *frame;
 
     while (client->preamble_sent < preamble_len && !gone(client)) {
         size_t len = preamble_len - client->preamble_sent;
@@ -231,23 +254,23 @@ static void send_opening(struct client *client)
             return;
         if (len > CAP_FLUSH)
             len = CAP_FLUSH;
-        buf_init(&frame, CAP_FLUSH);
-        buf_put(&frame, preamble + client->preamble_sent, len);
+        frame = frame_begin(client);
+        buf_put(frame, preamble + client->preamble_sent, len);
         client->preamble_sent += len;
-        write_frame(client, &frame);
+        write_frame(client, frame);
     }
     client->opened = true;
     describe(client, &reply);
-    buf_init(&frame, CAP_FRAME);
-    client->options.dialect->frame_first(&reply, client->sent, &frame);
-    write_frame(client, &frame);
+    frame = frame_begin(client);
+    client->options.dialect->frame_first(&reply, client->sent, frame);
+    write_frame(client, frame);
 }
 
 static void send_reasoning(struct client *client)
 {
     const struct buf *thoughts = answer_reasoning(client->reader.answer);
     struct turn_reply reply;
-    struct buf frame;
+    struct buf *frame;
 
     while (client->options.reasoning && client->sent_reasoning < thoughts->len && !gone(client) &&
            has_room(client)) {
@@ -255,10 +278,10 @@ static void send_reasoning(struct client *client)
         size_t len = text_utf8_prefix(from, thoughts->len - client->sent_reasoning, DELTA_MAX);
 
         describe(client, &reply);
-        buf_init(&frame, CAP_FRAME);
-        dialect_frame_reasoning(&reply, from, len, client->sent, &frame);
+        frame = frame_begin(client);
+        dialect_frame_reasoning(&reply, from, len, client->sent, frame);
         client->sent_reasoning += len;
-        write_frame(client, &frame);
+        write_frame(client, frame);
     }
 }
 
@@ -305,18 +328,18 @@ static void send_text(struct client *client)
         size_t most = up_to < text->len ? up_to - client->sent : text->len - client->sent;
         size_t len = text_utf8_prefix(text->data + client->sent, most, DELTA_MAX);
         struct turn_reply reply;
-        struct buf frame;
+        struct buf *frame;
 
         if (!has_room(client))
             return;
         if (client->exchange->first_delta_us == 0)
             client->exchange->first_delta_us = clock_mono_us();
         describe(client, &reply);
-        buf_init(&frame, CAP_FRAME);
+        frame = frame_begin(client);
         client->options.dialect->frame_delta(&reply, text->data + client->sent, len,
-                                             client->sent + len, &frame);
+                                             client->sent + len, frame);
         client->sent += len;
-        write_frame(client, &frame);
+        write_frame(client, frame);
     }
 }
 
@@ -324,29 +347,29 @@ static void send_last(struct client *client)
 {
     const struct fault *fault = answer_fault(client->reader.answer);
     struct turn_reply reply;
-    struct buf frame;
+    struct buf *frame;
 
     describe(client, &reply);
-    buf_init(&frame, CAP_FRAME);
+    frame = frame_begin(client);
     if (fault != NULL)
-        client->options.dialect->frame_failed(&reply, fault, client->sent, &frame);
+        client->options.dialect->frame_failed(&reply, fault, client->sent, frame);
     else
-        client->options.dialect->frame_last(&reply, client->sent, &frame);
-    write_frame(client, &frame);
+        client->options.dialect->frame_last(&reply, client->sent, frame);
+    write_frame(client, frame);
     client_end(client, fault != NULL ? "failed" : finish_reason_name(reply.finish));
 }
 
 static void heartbeat(struct client *client)
 {
     const char *ping = client->options.dialect->ping;
-    struct buf frame;
+    struct buf *frame;
 
     if (clock_mono_ms() - client->written_ms < client->exchange->app->config->heartbeat_s * 1000 ||
         !response_writable(&client->exchange->response))
         return;
-    buf_init(&frame, 64);
-    buf_puts(&frame, ping != NULL ? ping : sse_ping);
-    write_frame(client, &frame);
+    frame = frame_begin(client);
+    buf_puts(frame, ping != NULL ? ping : sse_ping);
+    write_frame(client, frame);
 }
 
 /* Is it time for the head? Before the first delta a failure can still be a clean HTTP error. */
@@ -382,6 +405,7 @@ static void advance_stream(struct client *client)
         send_reasoning(client);
     if (!client->lagging)
         send_text(client);
+    flush(client);
     if (client->lagging)
         return;
     if (gone(client))

@@ -167,7 +167,7 @@ static enum result put(struct response *response, const char *bytes, size_t len)
     return result;
 }
 
-static enum result flush(struct response *response)
+enum result response_flush(struct response *response)
 {
     if (response->gone)
         return RESULT_GONE;
@@ -230,7 +230,7 @@ enum result response_send(struct response *response, int status, const char *con
         if (result == RESULT_OK)
             response->bytes += len;
     }
-    return result == RESULT_OK ? flush(response) : result;
+    return result == RESULT_OK ? response_flush(response) : result;
 }
 
 enum result response_json(struct response *response, int status, const struct buf *body)
@@ -305,18 +305,23 @@ enum result response_begin_stream(struct response *response, int status, const c
     if (!head_only(response))
         return RESULT_OK;
     /* Apache waits for the end of the whole stream on HEAD, so that must be now. */
-    result = flush(response);
+    result = response_flush(response);
     response->gone = true;
     return result == RESULT_OK ? RESULT_GONE : result;
 }
 
-enum result response_stream(struct response *response, const char *bytes, size_t len)
+enum result response_stream_part(struct response *response, const char *bytes, size_t len)
 {
     enum result result = put(response, bytes, len);
-    if (result != RESULT_OK)
-        return result;
-    response->bytes += len;
-    return flush(response);
+    if (result == RESULT_OK)
+        response->bytes += len;
+    return result;
+}
+
+enum result response_stream(struct response *response, const char *bytes, size_t len)
+{
+    enum result result = response_stream_part(response, bytes, len);
+    return result == RESULT_OK ? response_flush(response) : result;
 }
 
 bool response_writable(struct response *response)

@@ -66,6 +66,9 @@ enum result response_begin_stream(struct response *response, int status, const c
 /* On the loop: at most CAP_FLUSH bytes at once, after response_writable said yes (which it does for a peer
  * that has left, too: the write then says RESULT_GONE). Writes and flushes. */
 enum result response_stream(struct response *response, const char *bytes, size_t len);
+/* The same in two steps, where several pieces are to leave in one. */
+enum result response_stream_part(struct response *response, const char *bytes, size_t len);
+enum result response_flush(struct response *response);
 bool response_writable(struct response *response);
 
 #endif

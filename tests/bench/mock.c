@@ -2,7 +2,7 @@
  * mock: a provider for load tests. Answers POST .../chat/completions with a stream of deltas at a fixed
  * pace, on thousands of connections, in one thread; HTTP/1.1 with keep-alive.
  *
- * The question says what comes: "bench ID n=DELTAS d=MILLISECONDS". Each delta's text is "[MICROSECONDS/ID]":
+ * The question says what comes: "bench ID n=DELTAS d=MILLISECONDS". Each delta's text is "[MICROSECONDS:ID]":
  * CLOCK_MONOTONIC when it was sent, so that the client (load.c) can tell how late it came and whose it is.
  * All streams of a run have the same pace, so the queue of due deltas is a list in order.
  *
@@ -138,7 +138,7 @@ static void send_delta(struct conn *conn)
     char delta[100];
 
     queue_remove(conn);
-    snprintf(delta, sizeof(delta), "{\"content\":\"[%lld/%ld] \"}", (long long)now_us(), conn->id);
+    snprintf(delta, sizeof(delta), "{\"content\":\"[%lld:%ld] \"}", (long long)now_us(), conn->id);
     if (!send_frame(conn, delta, "null"))
         return;
     if (--conn->left == 0) {
