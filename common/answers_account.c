@@ -26,9 +26,11 @@ void account_usage(struct answer *answer)
 
 bool account_unspent(const struct answer *answer)
 {
-    if (answer->cached || (answer->finish == FINISH_FALLBACK && answer->calls == NULL))
+    if (answer->calls != NULL) /* a model has asked for them */
+        return false;
+    if (answer->cached || answer->finish == FINISH_FALLBACK)
         return true;
-    return answer->calls == NULL && answer->fault != NULL && answer->text.len == 0 &&
+    return answer->fault != NULL && answer->text.len == 0 &&
            (!answer->usage.known || answer->usage.estimated) && answer->status == TURN_FAILED &&
            answer->fault->result != RESULT_UPSTREAM_SLOW;
 }

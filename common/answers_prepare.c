@@ -189,6 +189,8 @@ int64_t answer_go_on_estimate(void)
     return window_estimate(go_on, sizeof go_on - 1);
 }
 
+/* ---- memory ---- */
+
 static void uses_free(struct answer_start *start)
 {
     for (size_t i = 0; start->uses != NULL && i < start->begun.history_len; i++) {

@@ -56,7 +56,7 @@ struct store_message {
     bool again;              /* another answer to a question that had one */
     int rating;              /* 1, -1, 0 = none */
     const char *sources;     /* JSON of the passages that the answer was given, NULL = none */
-    const char *items; /* JSON array of what else belongs to it (store_items.h), NULL = none */
+    const char *items; /* JSON array of what else belongs to it (store_items.h), NULL = nothing */
     int64_t created_ms, updated_ms;
 };
 

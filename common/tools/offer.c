@@ -82,5 +82,8 @@ const struct tool *offer_find(const struct config *config, const char *name)
     struct chat_tool tools[OFFER_MAX];
     size_t count = offer_list(config, tools);
 
-    return has(tools, count, name) ? tools_find(name) : NULL;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(tools[i].name, name) == 0)
+            return tools_find(name);
+    return NULL;
 }

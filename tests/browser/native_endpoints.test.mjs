@@ -57,9 +57,7 @@ function joker(call) {
 before(async () => {
   [browser, mock, services, site] = await Promise.all([launch(), startMock(), startResponsesMock(), startSite(siteFile, siteHeaders)]);
   const { JOKE_BASE, WEATHER_GEOCODE_BASE } = services.env;
-  parley = await startParley({
-    mock, env: { CORS_ORIGIN: site.origin, REASONING: 'on', KNOWLEDGE: 'on', TOOLS: 'get_joke,get_weather', JOKE_BASE, WEATHER_GEOCODE_BASE },
-  });
+  parley = await startParley({ mock, env: { CORS_ORIGIN: site.origin, REASONING: 'on', KNOWLEDGE: 'on', TOOLS: 'get_joke,get_weather', JOKE_BASE, WEATHER_GEOCODE_BASE } });
   writeFileSync(path.join(parley.dir, 'kettle.md'), '# Kettle guide\n## Descaling\nBoil vinegar in the kettle and rinse it twice.\n');
   const added = await parleyCommand(['knowledge', 'add', path.join(parley.dir, 'kettle.md'), '--url', 'https://site.example/kettle'],
     { cwd: parley.dir, env: { PARLEY_ENV: '/dev/null', DATABASE_URL: `sqlite:${parley.db}`, LOG_LEVEL: 'error' } });

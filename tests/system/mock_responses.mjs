@@ -7,6 +7,7 @@
  *   mock.calls                     // every request: {method, path, query, headers, body, json, left}
  *   mock.turns                     // those to /v1/responses
  *   mock.answer(fn)                // fn(call) -> events of the next turns (array), or async fn(call, res) itself
+ *   mock.split = 1                 // turns are sent in pieces of so many bytes, each a write of its own
  *   mock.on('GET /geo/search', (call, res) => ...)
  *
  * events.* make the event sequences that the API sends. A turn without a script answers "You said: ...".
@@ -149,7 +150,12 @@ class ResponsesMock extends EventEmitter {
     if (script.length > 1) return script(call, res);
     const list = script(call);
     res.writeHead(200, { 'Content-Type': 'text/event-stream' });
-    for (const event of wrap(list, call)) res.write(frame(event));
+    const bytes = Buffer.from(wrap(list, call).map(frame).join(''));
+    const size = this.split ?? bytes.length;
+    for (let at = 0; at < bytes.length; at += size) {
+      res.write(bytes.subarray(at, at + size));
+      if (size < 64 && at % 64 < size) await new Promise(setImmediate);
+    }
     return res.end();
   }
 

@@ -15,7 +15,7 @@ describe('turn_response', () => {
   const post = (json) => parley.post('/api/turn_response', json);
   before(async () => {
     mock = await startResponsesMock();
-    parley = await startParley({ workers: 1, env: { ...mock.env, HEARTBEAT_SECONDS: 1, OPENAI_ORG_ID: 'org-1', TURN_MODEL: 'gpt-test' } });
+    parley = await startParley({ workers: 1, env: { ...mock.env, HEARTBEAT_SECONDS: 1, TOOL_ROUNDS: 1, OPENAI_ORG_ID: 'org-1', TURN_MODEL: 'gpt-test' } });
   });
   after(async () => {
     await parley?.stop();
@@ -44,6 +44,7 @@ describe('turn_response', () => {
     assert.equal(reply.status, 200);
     assert.match(reply.headers['content-type'], /^text\/event-stream/);
     assert.equal(reply.headers['cache-control'], 'no-cache, no-transform');
+    assert.equal(reply.headers['x-accel-buffering'], 'no');
     assert.match(reply.text, /^[\x20-\x7e\n]*$/, 'ASCII');
     assert.ok(reply.text.includes('"delta":"\\u00e9\\u20ac\\ud83d\\ude00"'));
     const blocks = reply.text.split('\n\n');
@@ -161,6 +162,8 @@ describe('turn_response', () => {
     assert.deepEqual(whole.messages.map((m) => m.content), ['Remember this', 'First answer.', 'And this', 'Second answer.']);
     const items = await parley.sql(`SELECT json FROM items WHERE conversation_id = (SELECT id FROM conversations WHERE public_id = '${mine.id}') ORDER BY id`);
     assert.deepEqual(items.map((row) => JSON.parse(row.json).type ?? JSON.parse(row.json).role), ['user', 'message', 'user', 'message']);
+    const exported = JSON.parse((await page.request(`/api/conversations/${mine.id}/export?format=json`)).text);
+    assert.deepEqual(exported.messages.map((m) => m.items.map((item) => item.type ?? item.role)), [['user'], ['message'], ['user'], ['message']]);
     const gone = await page.request('/api/visitor', { method: 'DELETE' });
     assert.ok(gone.status < 300, gone.text);
     assert.equal((await parley.sql(`SELECT count(*) AS n FROM items JOIN conversations AS c ON c.id = conversation_id WHERE c.public_id = '${mine.id}'`))[0].n, 0);
@@ -302,6 +305,12 @@ describe('turn_response', () => {
     assert.ok(all.some((e) => e.data.item?.type === 'function_call_output'));
     assert.equal(all.filter((e) => e.event === 'response.output_text.delta').map((e) => e.data.delta).join(''), 'Rome: {"temperature":21.5}');
     assert.deepEqual(mock.turns.at(-1).json.input.map((item) => item.type ?? item.role), ['user', 'function_call', 'function_call_output']);
+
+    for (let i = 0; i < 2; i++) mock.answer(() => events.call('get_joke', {}));
+    const asked = mock.turns.length;
+    const stubborn = await post({ messages: [{ role: 'user', content: 'loop for ever' }], toolsState: STATE, server_tools: true });
+    assert.equal(mock.turns.length - asked, 2, 'TOOL_ROUNDS=1: one result goes back');
+    assert.match(stubborn.text, /"event":"response.completed"/);
   });
 });
 

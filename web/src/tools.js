@@ -4,22 +4,21 @@
 import { h } from './dom.js';
 import { t } from './i18n.js';
 
-const MOST = 80; // characters of what it was asked
-
 /** Lines in front of `body`: show(call) as it begins and again when it is over, over() when nothing more will come. */
 export function createToolLines(body) {
   const lines = [];
   const words = (key, call) => {
-    const asked = Object.values(call.arguments ?? {}).map(String).join(', ');
-    const whole = asked.length > MOST ? `${asked.slice(0, MOST)}…` : asked;
-    lines[call.index].node.textContent = t(key, { name: whole ? `${call.name} (${whole})` : call.name });
+    const asked = Object.values(call.arguments ?? {}).join(', ');
+    lines[call.index].textContent = t(key, { name: asked ? `${call.name} (${asked})` : call.name });
   };
+  const running = [];
   return {
     show(call) {
-      lines[call.index] ??= { node: body.parentNode.insertBefore(h('div', { class: 'tool-line', dir: 'auto' }), body) };
-      lines[call.index].call = call;
-      words('result' in call ? 'tool_used' : 'error' in call ? 'tool_failed' : 'tool_runs', call);
+      const { index } = call;
+      lines[index] ??= body.parentNode.insertBefore(h('div', { class: 'tool-line', dir: 'auto' }), body);
+      running[index] = 'result' in call || 'error' in call ? null : call;
+      words('result' in call ? 'tool_used' : running[index] ? 'tool_runs' : 'tool_failed', call);
     },
-    over: () => lines.forEach(({ call }) => 'result' in call || words('tool_failed', call)),
+    over: () => running.forEach((call) => call && words('tool_failed', call)),
   };
 }
