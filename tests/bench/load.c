@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -45,6 +46,8 @@ struct stream {
     long round;
     char conversation[80];
     enum { HEAD, CHUNK_SIZE, CHUNK_DATA, CHUNK_END } part; /* of the HTTP reply */
+    bool
+        sized; /* the reply has a Content-Length: Apache says it where the whole of a CGI's answer came at once */
     size_t chunk_left;
     struct line http, sse; /* the unfinished line of each */
     long deltas;
@@ -150,8 +153,10 @@ static void take_http_line(struct stream *stream)
             stream->status_ok = true;
         if (!stream->status_ok)
             turn_end(stream, stream->http.text);
+        else if (strncasecmp(stream->http.text, "content-length:", 15) == 0)
+            stream->sized = (stream->chunk_left = strtoul(stream->http.text + 15, NULL, 10)) > 0;
         else if (stream->http.text[0] == '\0')
-            stream->part = CHUNK_SIZE;
+            stream->part = stream->sized ? CHUNK_DATA : CHUNK_SIZE;
     } else if (stream->part == CHUNK_END) {
         stream->part = CHUNK_SIZE;
     } else {
@@ -215,8 +220,11 @@ static void take_bytes(struct stream *stream, const char *bytes, size_t len, int
             else
                 take_http_line(stream);
         }
-        if (data && stream->round == round && --stream->chunk_left == 0)
+        if (data && stream->round == round && --stream->chunk_left == 0) {
             stream->part = CHUNK_END;
+            if (stream->sized)
+                turn_end(stream, "whole");
+        }
     }
 }
 
@@ -267,7 +275,8 @@ static void stream_begin(struct stream *stream)
                                    .sin_port = htons((uint16_t)options.port),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
-    stream->sent = stream->status_ok = stream->closing = stream->done = stream->wrong = false;
+    stream->sent = stream->sized = stream->status_ok = stream->closing = stream->done =
+        stream->wrong = false;
     stream->part = HEAD;
     stream->chunk_left = stream->http.len = stream->sse.len = 0;
     stream->deltas = 0;
