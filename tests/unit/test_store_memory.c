@@ -302,8 +302,7 @@ static void text_of_strangers_is_never_syntax(void **state)
         "*",
         "():^*\"'-+{}",
         "\xe2\x80\x9ctea\xe2\x80\x9d",
-        "te\xcc\x81"
-        "a",
+        "te\u0301a",
         "\xf0\x9f\x8d\xb5 tea",
         "AND OR NOT",
         "tea\ttea\n\rtea",
