@@ -215,6 +215,26 @@ describe('google sign-in', () => {
     assert.equal(mock.of('/google/token').length, asked);
   });
 
+  test('the head waits for the refresh, and a client that leaves meanwhile starts no turn', async () => {
+    const page = browser();
+    await signIn(page);
+    page.jar.cookies.set('gc_expires_at', '1000');
+    const usual = mock.handlers.get('POST /google/token');
+    let call;
+    const held = new Promise((resolve) => { mock.on('POST /google/token', (c) => { call = c; resolve(); }); });
+    const asked = mock.turns.length;
+    page.items.push({ role: 'user', content: 'impatient' });
+    const run = page.turn();
+    await held;
+    page.last.destroy();
+    assert.equal(await call.leaving, true);
+    await run;
+    mock.on('POST /google/token', usual);
+    await page.request('/api/google/status');
+    assert.equal(mock.turns.length, asked);
+    assert.equal(page.statuses.length, 0);
+  });
+
   test('a refresh that fails is silent, and only with the integration on is there one', async () => {
     const page = browser();
     await signIn(page);
@@ -244,6 +264,16 @@ describe('google sign-in', () => {
     assert.equal((await status(page)).connected, false);
     assert.deepEqual(JSON.parse((await page.request('/api/google/disconnect', { method: 'POST' })).text), { connected: false, revoked: false });
     assert.equal((await page.request('/api/google/disconnect')).status, 405);
+    /* Google does not want to hear of it: here it is forgotten all the same. */
+    await signIn(page);
+    const usual = mock.handlers.get('POST /google/revoke');
+    mock.on('POST /google/revoke', (call, res) => { res.writeHead(400); res.end('{"error":"invalid_token"}'); });
+    assert.deepEqual(JSON.parse((await page.request('/api/google/disconnect', { method: 'POST' })).text), { connected: false, revoked: false });
+    mock.on('POST /google/revoke', usual);
+    assert.equal((await status(page)).connected, false);
+    page.state.googleIntegrationEnabled = true;
+    await page.say('calendar?');
+    assert.ok(!JSON.stringify(mock.turns.at(-1).json.tools).includes('connector_'), 'without a token the two are left out');
   });
 
   test('erasing the visitor takes his tokens along', async () => {

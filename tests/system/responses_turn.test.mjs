@@ -92,6 +92,25 @@ describe('turn_response', () => {
     assert.deepEqual(row, { n: 4, c: 1 }, 'both turns are one conversation');
   });
 
+  test('two turns of one browser run at the same time, each with its own answer', async () => {
+    const [one, two] = [new Page(parley.url), new Page(parley.url)];
+    await one.say('first, for the cookie');
+    two.jar = one.jar;
+    const both = [];
+    const together = new Promise((resolve) => { both.ready = resolve; });
+    const script = async (call, res) => {
+      if (both.push(call) === 2) both.ready();
+      res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      await together; /* neither is answered before both were asked */
+      res.end(wrap(events.text(`re: ${call.json.input.at(-1).content}`), call).map(frame).join(''));
+    };
+    mock.answer(script);
+    mock.answer(script);
+    assert.deepEqual(await Promise.all([one.say('left'), two.say('right')]), ['re: left', 're: right']);
+    const list = JSON.parse((await one.request('/api/conversations')).text).conversations;
+    assert.equal(list.length, 2);
+  });
+
   test('toolsState becomes tools, and the legacy array is taken as it is', async () => {
     const tools = async (state) => {
       await post({ messages: [{ role: 'user', content: 'tools' }], toolsState: state });
