@@ -215,26 +215,6 @@ describe('google sign-in', () => {
     assert.equal(mock.of('/google/token').length, asked);
   });
 
-  test('the head waits for the refresh, and a client that leaves meanwhile starts no turn', async () => {
-    const page = browser();
-    await signIn(page);
-    page.jar.cookies.set('gc_expires_at', '1000');
-    const usual = mock.handlers.get('POST /google/token');
-    let call;
-    const held = new Promise((resolve) => { mock.on('POST /google/token', (c) => { call = c; resolve(); }); });
-    const asked = mock.turns.length;
-    page.items.push({ role: 'user', content: 'impatient' });
-    const run = page.turn();
-    await held;
-    page.last.destroy();
-    assert.equal(await call.leaving, true);
-    await run;
-    mock.on('POST /google/token', usual);
-    await page.request('/api/google/status');
-    assert.equal(mock.turns.length, asked);
-    assert.equal(page.statuses.length, 0);
-  });
-
   test('a refresh that fails is silent, and only with the integration on is there one', async () => {
     const page = browser();
     await signIn(page);
