@@ -74,6 +74,7 @@ static void finish(struct round *round, const char *detail)
 {
     struct round_end end = {
         .fault = round->failed ? &round->fault : NULL,
+        .told = round->fault_told,
         .finish = round->finish,
         .usage = round->usage,
         .detail = detail,

@@ -29,6 +29,7 @@ struct round_plan {
     const char *model;
     const char *instructions;
     const char *tools; /* JSON array, for the API itself */
+    bool no_calls;     /* tools may not be called any more */
     /* Offered to a provider; filled by round_plan_offer. */
     struct chat_tool offered[ROUND_TOOLS_MAX];
     size_t offered_count;
@@ -50,7 +51,8 @@ enum result round_prepare(const struct round_plan *plan, const char *items, size
 void round_request_free(struct round_request *request); /* a zeroed one is fine */
 
 struct round_end {
-    const struct fault *fault; /* NULL: an event has said how it ended */
+    const struct fault *fault; /* NULL: it ended well, or cut short */
+    bool told;                 /* an event has told of the fault already */
     enum finish_reason finish;
     struct stream_usage usage;
     const char *detail; /* for the log */

@@ -50,6 +50,20 @@ static void take_error(struct round *round, struct json_object *event)
     round_failed(round, &fault);
 }
 
+/* response.failed was passed on; what it says is for our own books. */
+static void take_failed(struct round *round, struct json_object *event)
+{
+    struct json_object *response = NULL, *error = NULL;
+    struct fault fault;
+
+    json_get_object(event, "response", &response);
+    if (response != NULL)
+        json_get_object(response, "error", &error);
+    failure_in_stream(error, &fault);
+    round->fault_told = true;
+    round_failed(round, &fault);
+}
+
 static void fail(struct round *round, enum failure_kind kind)
 {
     struct fault fault;
@@ -70,6 +84,8 @@ static void take_event(struct round *round, const char *type, const char *data, 
         if (strcmp(type, ends[i].type) != 0)
             continue;
         read_usage(round, event);
+        if (ends[i].finish == FINISH_ERROR)
+            take_failed(round, event);
         round_ended(round, ends[i].finish);
     }
 }

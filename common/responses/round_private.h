@@ -43,6 +43,7 @@ struct round {
     /* what the reader found */
     bool ended;
     bool failed;
+    bool fault_told; /* by an event that was passed on */
     struct fault fault;
     enum finish_reason finish;
     struct stream_usage usage;

@@ -34,6 +34,7 @@ void turn_call_fill(const struct round_plan *plan, const struct item_history *hi
         .uses = history->uses,
         .tools = plan->offered,
         .tool_count = plan->offered_count,
+        .no_calls = plan->no_calls,
     };
 }
 
@@ -58,6 +59,8 @@ static void put_native(struct provider_request *out, const struct round_plan *pl
     buf_putc(body, ']');
     json_put_member(body, "instructions", plan->instructions);
     json_put_member_raw(body, "tools", plan->tools);
+    if (plan->no_calls)
+        json_put_member(body, "tool_choice", "none");
     json_put_member_bool(body, "stream", true);
     json_put_member_bool(body, "parallel_tool_calls", false);
     buf_putc(body, '}');

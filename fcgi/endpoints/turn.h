@@ -1,6 +1,7 @@
 /*
  * turn: a running turn of POST /api/turn_response. turn_response.c reads it on a request thread, turn_stream.c runs it
- * on the loop, turn_store.c brings it to the store. Private to these files.
+ * on the loop, turn_store.c brings it to the store, turn_account.c says what it came to, turn_failure.c how a failure
+ * looks. Private to these files.
  */
 #ifndef PARLEY_ENDPOINTS_TURN_H
 #define PARLEY_ENDPOINTS_TURN_H
@@ -11,6 +12,7 @@
 #include "common/base/buf.h"
 #include "common/base/caps.h"
 #include "common/chat/turn.h"
+#include "common/limits/limits.h"
 #include "common/responses/round.h"
 #include "common/responses/turn_body.h"
 #include "common/store/store_items.h"
@@ -20,6 +22,7 @@
 #define TURN_RENEW_MS 2000
 
 struct app;
+struct config;
 struct exchange;
 struct outflow;
 struct tool_run;
@@ -70,11 +73,14 @@ struct turn {
     char conversation_id[CAP_ID];
     int64_t row;
     const char *provider_name;
+    const struct provider *payer; /* whose prices count; NULL = nobody's */
+    struct limits_plan limits;
 
     bool begun; /* the head is out */
     bool ending;
     bool ended; /* the end is stored, or cannot be */
     bool has_fault;
+    bool fault_told; /* by an event of upstream's */
     struct fault fault;
     char detail[200];
     enum turn_status status;
@@ -103,6 +109,19 @@ void turn_stop(struct turn *turn); /* somebody asked for it */
 void turn_store(struct turn *turn);
 /* Keep a copy of an item for the next job. */
 void turn_store_item(struct turn *turn, const char *json, size_t len, bool out);
+
+/* turn_account.c: on a turn that is ending. Any thread: nothing was spent, so nothing is charged to a budget. */
+bool turn_unspent(const struct turn *turn);
+int64_t turn_cost(const struct turn *turn); /* any thread; billionths of the prices' currency */
+/* Loop: the line of the log, and the metrics. */
+void turn_account(const struct turn *turn);
+
+/* turn_failure.c: any thread. TURN_ERRORS=message. */
+bool turn_failure_visible(const struct config *config);
+/* Frames of an assistant's message that tells it. */
+void turn_failure_message(struct buf *out, const char *model, const struct fault *fault);
+/* turn->fault as the whole reply, when nothing is out yet. */
+void turn_failure_reply(struct turn *turn);
 
 /* turn_response.c: any thread. NULL is fine. */
 void turn_free(struct turn *turn);

@@ -12,9 +12,11 @@
 #include "common/answers.h"
 #include "common/base/clock.h"
 #include "common/base/text.h"
+#include "common/chat/window.h"
 #include "common/config.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/endpoints.h"
+#include "fcgi/endpoints/rate_limit.h"
 #include "fcgi/endpoints/turn.h"
 #include "fcgi/http/body_limit.h"
 #include "fcgi/http/exchange.h"
@@ -105,9 +107,10 @@ static enum result make_plan(struct turn *turn, struct fault *fault)
     plan->config = app->config;
     if (asks_openai(app->config)) {
         turn->provider_name = "openai";
+        turn->payer = providers_find(&app->providers, turn->provider_name);
         turn->model = strdup(native_model(app->config));
     } else {
-        plan->provider = providers_find(&app->providers, NULL);
+        plan->provider = turn->payer = providers_find(&app->providers, NULL);
         turn->provider_name = plan->provider->name;
         turn->model = strdup(plan->provider->model);
         if (turn_tools_functions(&turn->fields))
@@ -163,6 +166,35 @@ static void keep_question(struct turn *turn, const char *role)
                     strcmp(role, "user") == 0 ? NULL : role, &item, 1);
 }
 
+/* The history comes with the request, not from the store, and no memory adds to it. */
+static enum result admit(struct turn *turn, int64_t now_ms, struct fault *fault)
+{
+    struct store_spending *spending = &turn->limits.spending;
+    struct limits_cost cost = { .answer_tokens = turn->payer != NULL
+                                                     ? turn->payer->max_tokens
+                                                     : turn->app->config->openai_max_tokens };
+    enum result result = limits_admit(turn->app->limits, &turn->limits, &cost, now_ms, fault);
+
+    spending->facts_tokens = spending->passages_tokens = 0;
+    spending->window.system_tokens =
+        window_estimate(turn->instructions, strlen(turn->instructions)) +
+        window_estimate(turn->fields.messages.at, turn->fields.messages.len);
+    return result;
+}
+
+static enum result begin_in_store(struct turn *turn, struct store_turn *row,
+                                  struct store_turn_begun *begun, struct fault *fault)
+{
+    enum result result = admit(turn, row->now_ms, fault);
+
+    if (result != RESULT_OK)
+        return result;
+    row->limits = &turn->limits.in_store;
+    result = store_turn_begin(turn->app->store, row, begun, fault);
+    limits_settle(turn->app->store, &turn->limits, row->now_ms, result, fault);
+    return result;
+}
+
 static enum result begin_turn(struct turn *turn, struct fault *fault)
 {
     struct turn_request request = { .stream = true };
@@ -187,7 +219,7 @@ static enum result begin_turn(struct turn *turn, struct fault *fault)
         result = out_of_memory(fault);
     row.lease_until_ms = row.now_ms + TURN_LEASE_MS;
     if (result == RESULT_OK)
-        result = store_turn_begin(turn->app->store, &row, &begun, fault);
+        result = begin_in_store(turn, &row, &begun, fault);
     turn_request_free(&request);
     if (result != RESULT_OK)
         return result;
@@ -247,15 +279,34 @@ static enum result prepare(struct turn *turn, struct fault *fault)
     return result;
 }
 
+/* A mistake in the body is the client's own, and stays an error in any case. */
+static void refuse(struct turn *turn, struct exchange *exchange, const struct fault *fault)
+{
+    if (turn != NULL && fault->result != RESULT_INVALID &&
+        turn_failure_visible(exchange->app->config)) {
+        turn->fault = *fault;
+        turn_failure_reply(turn);
+    } else {
+        response_fault(&exchange->response, fault);
+    }
+    turn_free(turn);
+}
+
 void endpoint_turn_response(struct exchange *exchange)
 {
     struct turn *turn = turn_new(exchange);
     struct fault fault = { 0 };
-    enum result result = turn != NULL ? prepare(turn, &fault) : out_of_memory(&fault);
+    enum result result;
 
+    if (turn == NULL) {
+        result = out_of_memory(&fault);
+    } else {
+        rate_limit_plan(exchange, &turn->limits);
+        result = prepare(turn, &fault);
+        rate_limit_headers(exchange, &turn->limits);
+    }
     if (result != RESULT_OK) {
-        response_fault(&exchange->response, &fault);
-        turn_free(turn);
+        refuse(turn, exchange, &fault);
         return;
     }
     exchange->state = turn;

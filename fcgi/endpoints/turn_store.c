@@ -82,6 +82,8 @@ static void store_end(struct job *job)
         .model = turn->model,
         .finish = turn->finish,
         .usage = &turn->usage,
+        .unspent = turn_unspent(turn),
+        .cost_nano = turn_cost(turn),
         .error_code = turn->has_fault ? turn->fault.code : "",
         .now_ms = clock_wall_ms(),
     };

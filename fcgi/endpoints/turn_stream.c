@@ -14,11 +14,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/json.h"
-#include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/config.h"
 #include "common/responses/envelope.h"
-#include "common/responses/synth.h"
 #include "common/tools/tools.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/outflow.h"
@@ -252,10 +250,9 @@ static void on_round_done(void *ctx, const struct round_end *end)
     turn->usage.estimated = turn->usage.estimated || end->usage.estimated;
     if (end->detail != NULL)
         text_copy(turn->detail, sizeof turn->detail, end->detail);
+    turn->fault_told = end->told;
     if (end->fault != NULL)
         end_turn(turn, TURN_FAILED, FINISH_ERROR, end->fault);
-    else if (end->finish == FINISH_ERROR)
-        end_turn(turn, TURN_FAILED, FINISH_ERROR, NULL);
     else if (goes_on(turn))
         run_function(turn);
     else
@@ -269,6 +266,8 @@ static enum result prepare_round(struct turn *turn, struct fault *fault)
     struct buf items;
     enum result result;
 
+    /* The last word is the model's: a call without its result would leave the conversation stuck. */
+    turn->plan.no_calls = turn->rounds >= turn->app->config->tool_rounds;
     buf_init(&items, CAP_UPSTREAM_REQUEST);
     buf_put(&items, turn->fields.messages.at + 1, turn->fields.messages.len - 2);
     buf_put(&items, buf_str(&turn->extra), turn->extra.len);
@@ -300,27 +299,6 @@ static void start_round(struct turn *turn)
 
 /* ---- the end ---- */
 
-static void log_end(const struct turn *turn)
-{
-    log_write(turn->has_fault ? LOG_WARN : LOG_INFO, "turn",
-              (struct log_field[]){
-                  LOG_STR("request_id", turn->request_id),
-                  LOG_STR("message_id", turn->message_id),
-                  LOG_STR("provider", turn->provider_name),
-                  LOG_STR("model", turn->model),
-                  LOG_STR("status", turn_status_name(turn->status)),
-                  LOG_STR("finish", finish_reason_name(turn->finish)),
-                  LOG_INT("bytes", (int64_t)turn->text.len),
-                  LOG_INT("prompt_tokens", turn->usage.prompt_tokens),
-                  LOG_INT("completion_tokens", turn->usage.completion_tokens),
-                  LOG_INT("rounds", turn->rounds),
-                  LOG_INT("total_ms", clock_mono_ms() - turn->started_ms),
-                  LOG_STR("code", turn->has_fault ? turn->fault.code : ""),
-                  LOG_STR("detail", turn->detail),
-                  { 0 },
-              });
-}
-
 static void end_turn(struct turn *turn, enum turn_status status, enum finish_reason finish,
                      const struct fault *fault)
 {
@@ -348,50 +326,24 @@ void turn_stop(struct turn *turn)
     end_turn(turn, TURN_STOPPED, FINISH_STOPPED, NULL);
 }
 
-/* Before the first frame a failure is a plain reply, whatever upstream's status was: 500. */
-static void reply_failure(struct turn *turn)
-{
-    struct response *response = &turn->exchange->response;
-    struct buf body;
-
-    buf_init(&body, 4096);
-    buf_putc(&body, '{');
-    json_put_member(&body, "error", turn->fault.text);
-    json_put_member(&body, "code", turn->fault.code);
-    json_put_member(&body, "status", "error");
-    json_put_member(&body, "request_id", turn->request_id);
-    buf_putc(&body, '}');
-    text_copy(response->code, sizeof response->code, turn->fault.code);
-    response_json(response, 500, &body);
-    buf_free(&body);
-}
-
-static void on_apology(void *ctx, const char *type, const char *json, size_t len)
-{
-    struct turn *turn = ctx;
-
-    put_event(turn, type, json, len, false);
-}
-
 static void show_failure(struct turn *turn)
 {
-    bool visible = strcmp(turn->app->config->turn_errors, "message") == 0;
-    struct synth synth;
+    bool visible = turn_failure_visible(turn->app->config);
     struct buf frame;
 
-    if (visible) {
-        synth_init(&synth, turn->model, on_apology, turn);
-        synth_text(&synth, turn->fault.text, strlen(turn->fault.text));
-        synth_finish(&synth, FINISH_STOP, NULL);
-        synth_free(&synth);
-    } else if (!turn->begun) {
-        reply_failure(turn);
-    } else {
-        buf_init(&frame, 4096);
-        envelope_put_error(&frame, turn->fault.text);
-        put_frame(turn, &frame, false);
-        buf_free(&frame);
+    if (!turn->begun) {
+        turn_failure_reply(turn);
+        return;
     }
+    if (turn->fault_told && !visible)
+        return;
+    buf_init(&frame, CAP_FRAME);
+    if (visible)
+        turn_failure_message(&frame, turn->model, &turn->fault);
+    else
+        envelope_put_error(&frame, turn->fault.text);
+    put_frame(turn, &frame, false);
+    buf_free(&frame);
 }
 
 /* The end is in the store: the last frames, and out. */
@@ -399,7 +351,7 @@ static void finish(struct turn *turn)
 {
     struct outflow *flow = turn->flow;
 
-    log_end(turn);
+    turn_account(turn);
     flush_waiting(turn);
     if (flow != NULL && turn->has_fault)
         show_failure(turn);

@@ -102,6 +102,17 @@ void endpoint_list_files(struct exchange *exchange)
     openai_ask(exchange, "GET", path, NULL, "Error fetching files");
 }
 
+/* NULL: missing, or not an id. One with a NUL in it would end there without being what was sent. */
+static const char *member_id(struct json_object *body, const char *key)
+{
+    const char *id;
+    size_t len;
+
+    if (json_get_string(body, key, &id, &len) != JSON_FOUND || strlen(id) != len)
+        return NULL;
+    return openai_id_sound(id) ? id : NULL;
+}
+
 void endpoint_add_file(struct exchange *exchange)
 {
     static const char failure[] = "Error adding file";
@@ -112,9 +123,9 @@ void endpoint_add_file(struct exchange *exchange)
 
     if (!read_object(exchange, &body))
         return;
-    store = json_string_or_null(body, "vectorStoreId");
-    file = json_string_or_null(body, "fileId");
-    if (store == NULL || !openai_id_sound(store) || file == NULL || !openai_id_sound(file)) {
+    store = member_id(body, "vectorStoreId");
+    file = member_id(body, "fileId");
+    if (store == NULL || file == NULL) {
         openai_reply_error(exchange, 400, "vectorStoreId or fileId is missing or not an id");
     } else if ((sent = one_member("file_id", file)) == NULL) {
         openai_reply_error(exchange, 500, failure);

@@ -97,6 +97,16 @@ describe('files', () => {
         assert.ok(reply.json.error);
       }
     }
+    /* As an attacker writes them into the address, encoded once, twice or not at all. */
+    for (const raw of ['../models', '%2e%2e%2fmodels', '%252e%252e%252fmodels', 'x/../../y', 'x%2F..%2F..%2Fy', 'x%252F..%252Fy', '..%5cmodels', 'vs_1%00', '%ff']) {
+      for (const path of ['vector_stores/retrieve_store?vector_store_id=', 'vector_stores/list_files?vector_store_id=',
+        'container_files/content?file_id=', 'container_files/content?file_id=cfile_1&container_id=']) {
+        assert.equal((await parley.get(`/api/${path}${raw}`)).status, 400, path + raw);
+      }
+    }
+    for (const vectorStoreId of ['vs_1\u0000', 'vs_1\u0000/../x', ['vs_1'], 5, null]) {
+      assert.equal((await parley.post('/api/vector_stores/add_file', { vectorStoreId, fileId: 'f' })).status, 400, JSON.stringify(vectorStoreId));
+    }
     assert.equal(mock.calls.length, asked);
   });
 

@@ -244,6 +244,16 @@ describe('google sign-in', () => {
     assert.equal((await status(page)).connected, false);
     assert.deepEqual(JSON.parse((await page.request('/api/google/disconnect', { method: 'POST' })).text), { connected: false, revoked: false });
     assert.equal((await page.request('/api/google/disconnect')).status, 405);
+    /* Google does not want to hear of it: here it is forgotten all the same. */
+    await signIn(page);
+    const usual = mock.handlers.get('POST /google/revoke');
+    mock.on('POST /google/revoke', (call, res) => { res.writeHead(400); res.end('{"error":"invalid_token"}'); });
+    assert.deepEqual(JSON.parse((await page.request('/api/google/disconnect', { method: 'POST' })).text), { connected: false, revoked: false });
+    mock.on('POST /google/revoke', usual);
+    assert.equal((await status(page)).connected, false);
+    page.state.googleIntegrationEnabled = true;
+    await page.say('calendar?');
+    assert.ok(!JSON.stringify(mock.turns.at(-1).json.tools).includes('connector_'), 'without a token the two are left out');
   });
 
   test('erasing the visitor takes his tokens along', async () => {

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { startParley } from './harness.mjs';
+import { eventually, startParley } from './harness.mjs';
 import { startResponsesMock } from './mock_responses.mjs';
 import { Page, TOOLS_STATE } from './responses_client.mjs';
 
@@ -75,6 +75,31 @@ describe('turns over other providers', () => {
       assert.equal(await page.say('cut'), 'half');
       assert.equal(page.errors.length, 1);
     });
+  });
+
+  test('Chat Completions of another provider without an OpenAI key: its rounds end, and who leaves closes it', async (t) => {
+    const mock = await startResponsesMock();
+    const parley = await startParley({ workers: 1, env: { ...mock.env, OPENAI_API_KEY: null, OPENAI_API_BASE: null, OPENAI_MODEL: null,
+      PROVIDERS: 'local', PROVIDER_LOCAL_BASE: `${mock.url}/v1`, PROVIDER_LOCAL_MODEL: 'llama', PROVIDER: 'local', TOOL_ROUNDS: 1 } });
+    t.after(async () => { await parley.stop(); await mock.stop(); });
+    const path = 'POST /v1/chat/completions';
+    const messages = [{ role: 'user', content: 'x' }];
+    mock.on(path, (c, res) => sse(res, [...(c.json.tool_choice === 'none' ? [chunk({ content: 'Enough.' }), chunk({}, 'stop')]
+      : [chunk({ tool_calls: [{ index: 0, id: 'a', type: 'function', function: { name: 'get_joke', arguments: '{}' } }] }), chunk({}, 'tool_calls')]), 'data: [DONE]\n\n']));
+    const loop = await parley.post('/api/turn_response', { messages, toolsState: TOOLS_STATE, server_tools: true });
+    assert.match(loop.text, /"delta":"Enough\."/);
+    assert.deepEqual(mock.of('/v1/chat/completions').map((c) => [c.json.model, c.json.tool_choice]), [['llama', undefined], ['llama', 'none']]);
+    assert.equal(lastTurn(mock, '/v1/chat/completions').messages.at(-1).role, 'tool');
+
+    let call;
+    mock.on(path, (c, res) => { call = c; res.writeHead(200, { 'Content-Type': 'text/event-stream' }); res.write(chunk({ content: 'half' })); });
+    const page = new Page(parley.url);
+    page.items.push(messages[0]);
+    const run = page.turn();
+    assert.ok(await eventually(() => page.bubbles.at(-1)?.text === 'half'));
+    page.last.destroy();
+    assert.equal(await call.leaving, true);
+    await run;
   });
 
   test('Anthropic: text, a tool, its result', async (t) => {

@@ -15,7 +15,7 @@ describe('turn_response', () => {
   const post = (json) => parley.post('/api/turn_response', json);
   before(async () => {
     mock = await startResponsesMock();
-    parley = await startParley({ workers: 1, env: { ...mock.env, HEARTBEAT_SECONDS: 1, TOOL_ROUNDS: 1, OPENAI_ORG_ID: 'org-1', TURN_MODEL: 'gpt-test' } });
+    parley = await startParley({ workers: 1, env: { ...mock.env, HEARTBEAT_SECONDS: 1, OPENAI_ORG_ID: 'org-1', TURN_MODEL: 'gpt-test', TOOL_ROUNDS: 2 } });
   });
   after(async () => {
     await parley?.stop();
@@ -90,6 +90,25 @@ describe('turn_response', () => {
     const [row] = await parley.sql(`SELECT count(*) AS n, count(DISTINCT conversation_id) AS c FROM messages WHERE conversation_id =
       (SELECT conversation_id FROM messages WHERE content = 'Weather in Köln?')`);
     assert.deepEqual(row, { n: 4, c: 1 }, 'both turns are one conversation');
+  });
+
+  test('two turns of one browser run at the same time, each with its own answer', async () => {
+    const [one, two] = [new Page(parley.url), new Page(parley.url)];
+    await one.say('first, for the cookie');
+    two.jar = one.jar;
+    const both = [];
+    const together = new Promise((resolve) => { both.ready = resolve; });
+    const script = async (call, res) => {
+      if (both.push(call) === 2) both.ready();
+      res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      await together; /* neither is answered before both were asked */
+      res.end(wrap(events.text(`re: ${call.json.input.at(-1).content}`), call).map(frame).join(''));
+    };
+    mock.answer(script);
+    mock.answer(script);
+    assert.deepEqual(await Promise.all([one.say('left'), two.say('right')]), ['re: left', 're: right']);
+    const list = JSON.parse((await one.request('/api/conversations')).text).conversations;
+    assert.equal(list.length, 2);
   });
 
   test('toolsState becomes tools, and the legacy array is taken as it is', async () => {
@@ -306,27 +325,104 @@ describe('turn_response', () => {
     assert.equal(all.filter((e) => e.event === 'response.output_text.delta').map((e) => e.data.delta).join(''), 'Rome: {"temperature":21.5}');
     assert.deepEqual(mock.turns.at(-1).json.input.map((item) => item.type ?? item.role), ['user', 'function_call', 'function_call_output']);
 
-    for (let i = 0; i < 2; i++) mock.answer(() => events.call('get_joke', {}));
+    for (let i = 0; i < 3; i++) mock.answer(() => events.call('get_joke', {}));
     const asked = mock.turns.length;
     const stubborn = await post({ messages: [{ role: 'user', content: 'loop for ever' }], toolsState: STATE, server_tools: true });
-    assert.equal(mock.turns.length - asked, 2, 'TOOL_ROUNDS=1: one result goes back');
+    assert.equal(mock.turns.length - asked, 3, 'TOOL_ROUNDS=2: two results go back');
     assert.match(stubborn.text, /"event":"response.completed"/);
+  });
+
+  test('the loop on the server ends after TOOL_ROUNDS with a round that may call nothing', async () => {
+    const asked = mock.turns.length;
+    const script = (call) => (call.json.tool_choice === 'none' ? events.text('Enough.') : events.call('get_joke', {}));
+    for (let i = 0; i < 3; i++) mock.answer(script);
+    const reply = await post({ messages: [{ role: 'user', content: 'for ever' }], toolsState: STATE, server_tools: true });
+    assert.deepEqual(mock.turns.slice(asked).map((call) => call.json.tool_choice), [undefined, undefined, 'none']);
+    const items = mock.turns.at(-1).json.input;
+    assert.deepEqual(items.map((item) => item.type ?? item.role),
+      ['user', 'function_call', 'function_call_output', 'function_call', 'function_call_output']);
+    assert.match(reply.text, /"delta":"Enough\."/);
+    assert.equal(reply.text.split('"event":"response.completed"').length, 2);
+  });
+
+  test('a function that the server does not know is left to the client; one that fails tells the model', async () => {
+    mock.answer(() => events.call('of_the_page', {}));
+    const unknown = await post({ messages: [{ role: 'user', content: 'x' }], tools: [{ type: 'function', name: 'of_the_page' }], server_tools: true });
+    assert.ok(!unknown.text.includes('function_call_output'));
+    assert.match(unknown.text, /"event":"response.completed"/);
+    mock.answer(() => events.call('get_weather', { location: 'Nowhere', unit: 'celsius' }));
+    await post({ messages: [{ role: 'user', content: 'x' }], toolsState: STATE, server_tools: true });
+    assert.equal(mock.turns.at(-1).json.input.at(-1).output, '{"error":"Invalid location"}');
   });
 });
 
-test('with TURN_ERRORS=message a failure is a message that the page shows', async () => {
-  const mock = await startResponsesMock();
-  const parley = await startParley({ workers: 1, env: { ...mock.env, TURN_ERRORS: 'message' } });
-  try {
-    const page = new Page(parley.url);
-    mock.answer((call, res) => { res.writeHead(401); res.end('{}'); });
-    const text = await page.say('wrong key');
-    assert.ok(text.length > 10);
-    assert.equal(page.dot, false);
-    assert.equal(page.events.at(-1).event, 'response.completed');
-    assert.deepEqual(page.statuses, [200]);
-  } finally {
-    await parley.stop();
-    await mock.stop();
+describe('turn_response: what a turn costs, and failures that the page shows', () => {
+  const refuse = (call, res) => { res.writeHead(401); res.end('{}'); };
+  async function instance(t, env) {
+    const mock = await startResponsesMock();
+    const parley = await startParley({ workers: 1, env: { ...mock.env, RATELIMIT_PER_HOUR: 0, RATELIMIT_PER_DAY: 0, ...env } });
+    t.after(async () => {
+      await parley.stop();
+      await mock.stop();
+    });
+    return { mock, parley };
   }
+
+  test('a turn is charged as a question is: limits, budget, cost; one over the limit asks nobody', async (t) => {
+    const { mock, parley } = await instance(t, { RATELIMIT_PER_MINUTE: 3, TOKENS_PER_DAY: 100000, OPENAI_PRICE_INPUT: 2, OPENAI_PRICE_OUTPUT: 10 });
+    const ask = () => parley.post('/api/turn_response', { messages: [{ role: 'user', content: 'limits' }], toolsState: TOOLS_STATE });
+    const spent = async () => (await parley.sql("SELECT tokens FROM token_days WHERE bucket = 'all'"))[0].tokens;
+    assert.equal((await ask()).headers['ratelimit-remaining'], '2');
+    assert.equal(await spent(), 28, 'as the API said');
+    const [{ cost_nano: cost }] = await parley.sql('SELECT cost_nano FROM usage_by_day');
+    assert.equal(cost, 21 * 2000 + 7 * 10000);
+    mock.answer(refuse);
+    assert.equal((await ask()).status, 500);
+    assert.equal(await spent(), 28, 'what was refused costs nothing');
+    assert.deepEqual(await parley.sql('SELECT * FROM token_reservations'), []);
+    assert.equal((await ask()).status, 200);
+    const asked = mock.turns.length;
+    const over = await ask();
+    assert.equal(over.status, 429);
+    assert.equal(over.json.code, 'rate_limited');
+    assert.ok(over.headers['retry-after']);
+    assert.equal(mock.turns.length, asked);
+  });
+
+  test('a history that the budget has no room for is refused before anybody is asked', async (t) => {
+    const { mock, parley } = await instance(t, { RATELIMIT_PER_MINUTE: 0, TOKENS_PER_DAY: 20000, OPENAI_MAX_TOKENS: 1000 });
+    const reply = await parley.post('/api/turn_response', { toolsState: TOOLS_STATE,
+      messages: [{ role: 'user', content: 'word '.repeat(40000) }, { role: 'user', content: 'short' }] });
+    assert.equal(reply.status, 429, reply.text);
+    assert.equal(reply.json.code, 'budget_exhausted');
+    assert.equal(mock.turns.length, 0);
+  });
+
+  test('with TURN_ERRORS=message every failure is a message that the page shows', async (t) => {
+    const { mock, parley } = await instance(t, { TURN_ERRORS: 'message', RATELIMIT_PER_MINUTE: 2 });
+    const page = new Page(parley.url);
+    const shown = async (question, script) => {
+      if (script) mock.answer(script);
+      const bubbles = page.bubbles.length;
+      const text = await page.say(question);
+      assert.ok(page.bubbles.length > bubbles && text.length > 10, question);
+      assert.equal(page.dot, false);
+      assert.equal(page.events.at(-1).event, 'response.completed');
+      assert.deepEqual(page.errors, []);
+      assert.equal(page.statuses.at(-1), 200);
+      return text;
+    };
+    await shown('wrong key', refuse);
+    assert.match(await shown('torn', (call, res) => {
+      res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      for (const event of wrap(events.text('Half an answer'), call).slice(0, 5)) res.write(frame(event));
+      setTimeout(() => res.socket.destroy(), 20);
+    }), /^Half an answer.+broke off/s);
+    await shown('failed', () => [{ type: 'response.failed', response: { id: 'r', status: 'failed', error: { code: 'server_error', message: 'sk-verysecret' }, output: [] } }]);
+    const asked = mock.turns.length;
+    assert.match(await shown('over the limit'), /limit of 2 messages per minute/);
+    assert.equal(mock.turns.length, asked);
+    const broken = await parley.post('/api/turn_response', {});
+    assert.equal(broken.status, 400, 'a mistake in the body stays one');
+  });
 });

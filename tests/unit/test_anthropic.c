@@ -530,6 +530,15 @@ static void uses_become_blocks_of_their_turns(void **state)
         "\"tools\":[{\"name\":\"f\",\"description\":\"Does "
         "it\",\"input_schema\":{\"type\":\"object\"}}],"
         "\"tool_choice\":{\"type\":\"auto\",\"disable_parallel_tool_use\":true}}");
+    call.no_calls = true;
+    call.messages = messages;
+    call.message_count = 1;
+    check_request(&call, NULL, NULL,
+                  "{\"model\":\"m\",\"max_tokens\":1024,\"stream\":true,\"messages\":["
+                  "{\"role\":\"user\",\"content\":\"q\"}],"
+                  "\"tools\":[{\"name\":\"f\",\"description\":\"Does it\","
+                  "\"input_schema\":{\"type\":\"object\"}}],"
+                  "\"tool_choice\":{\"type\":\"none\"}}");
 }
 
 int main(void)

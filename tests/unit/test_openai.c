@@ -448,6 +448,11 @@ static void functions_calls_and_results_are_encoded(void **state)
                            "\"description\":\"Does it\",\"parameters\":{\"type\":\"object\"}}}],"
                            "\"parallel_tool_calls\":false"));
     provider_request_free(&request);
+    call.no_calls = true;
+    provider_request_init(&request);
+    assert_int_equal(provider.ops->encode(&call, &request, &fault), RESULT_OK);
+    assert_non_null(strstr(buf_str(&request.body), "\"tool_choice\":\"none\""));
+    provider_request_free(&request);
 }
 
 int main(void)

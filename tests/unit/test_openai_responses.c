@@ -102,6 +102,23 @@ static void a_function_call_is_no_text(void **state)
           "model gpt-x-2026;finish tool_calls;");
 }
 
+static void a_function_call_is_one_event_and_only_the_first_counts(void **state)
+{
+    (void)state;
+    offers = true;
+    CHECK(TEXT("Let me see.") FRAME("response.output_item.done",
+                                    ",\"item\":{\"id\":\"fc_1\",\"type\":\"function_call\","
+                                    "\"call_id\":\"c1\",\"name\":\"f\","
+                                    "\"arguments\":\"{\\\"a\\\":1}\"}")
+              FRAME("response.output_item.done",
+                    ",\"item\":{\"id\":\"fc_2\",\"type\":\"function_call\","
+                    "\"call_id\":\"c2\",\"name\":\"g\",\"arguments\":\"{}\"}")
+                  FRAME("response.function_call_arguments.done", ",\"arguments\":\"{}\"")
+                      FRAME("response.completed", RESPONSE("completed", "")),
+          "text Let me see.;model gpt-x-2026;call f {\"a\":1};finish tool_calls;");
+    offers = false;
+}
+
 static void missing_and_odd_usage_is_no_error(void **state)
 {
     (void)state;
@@ -247,6 +264,39 @@ static void the_request_has_address_headers_and_items(void **state)
                   "{\"role\":\"user\",\"content\":\"one\"},"
                   "{\"role\":\"assistant\",\"content\":\"A\"},"
                   "{\"role\":\"user\",\"content\":\"\\\"two\\\"\\n\xe2\x82\xac\"}]}");
+}
+
+static void functions_calls_and_results_are_encoded(void **state)
+{
+    static const struct chat_tool tools[] = { { "f", "Does it", "{\"type\":\"object\"}" } };
+    struct provider provider = responses("https://x.example");
+    struct chat_message said[] = { { CHAT_USER, (char[]){ "q" }, 1 },
+                                   { CHAT_ASSISTANT, (char[]){ "{\"a\":1}" }, 7 },
+                                   { CHAT_USER, (char[]){ "42" }, 2 } };
+    struct chat_use uses[] = { { CHAT_USE_NONE, NULL, NULL },
+                               { CHAT_USE_CALL, "c1", "f" },
+                               { CHAT_USE_RESULT, "c1", NULL } };
+    struct provider_call call = { .provider = &provider,
+                                  .model = "m",
+                                  .system = "",
+                                  .messages = said,
+                                  .message_count = 3,
+                                  .uses = uses,
+                                  .tools = tools,
+                                  .tool_count = 1,
+                                  .no_calls = true };
+    (void)state;
+    provider.max_tokens = 0;
+    provider.temperature = -1;
+    check_request(&call, NULL, NULL,
+                  "{\"model\":\"m\",\"store\":false,\"stream\":true,\"input\":["
+                  "{\"role\":\"user\",\"content\":\"q\"},"
+                  "{\"type\":\"function_call\",\"call_id\":\"c1\",\"name\":\"f\","
+                  "\"arguments\":\"{\\\"a\\\":1}\"},"
+                  "{\"type\":\"function_call_output\",\"call_id\":\"c1\",\"output\":\"42\"}],"
+                  "\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"description\":\"Does it\","
+                  "\"parameters\":{\"type\":\"object\"},\"strict\":true}],"
+                  "\"tool_choice\":\"none\",\"parallel_tool_calls\":false}");
 }
 
 static void optional_parts_are_left_out(void **state)
@@ -436,6 +486,8 @@ int main(void)
         cmocka_unit_test(a_refusal_is_shown_and_named),
         cmocka_unit_test(an_incomplete_answer_says_why),
         cmocka_unit_test(a_function_call_is_no_text),
+        cmocka_unit_test(a_function_call_is_one_event_and_only_the_first_counts),
+        cmocka_unit_test(functions_calls_and_results_are_encoded),
         cmocka_unit_test(missing_and_odd_usage_is_no_error),
         cmocka_unit_test(unknown_events_and_done_are_ignored),
         cmocka_unit_test(events_without_a_name_are_known_by_their_type),
