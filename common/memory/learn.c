@@ -427,25 +427,29 @@ static void on_mem0(void *ctx, const struct fetch_reply *reply)
     struct lesson *lesson = ctx;
 
     lesson->fetch = NULL;
-    memory_peer_replied(&lesson->task.memory->mem0, reply);
+    if (!memory_peer_replied(&lesson->task.memory->mem0, reply) && lesson->message_id[0] == '\0')
+        log_warn("fact_not_kept", LOG_STR("code", "mem0"), LOG_INT("status", reply->status));
     lesson_free(lesson);
 }
 
-static void tell_mem0(struct lesson *lesson, const char *answer)
+/* `answer` NULL: a fact that was told. False when nothing was sent. */
+static bool tell_mem0(struct lesson *lesson, const char *answer, int importance)
 {
     const struct memory_options *options = &lesson->task.memory->options;
     char *user = mem0_user(&lesson->turn->owner, lesson->turn->user_id);
     struct mem0_request request;
 
-    if (user != NULL &&
-        mem0_encode_add(options->config, user, lesson->turn->question, answer, &request)) {
+    if (user != NULL && mem0_encode_add(options->config, user, lesson->turn->question, answer,
+                                        importance, &request)) {
         request.fetch.timeout_ms = MEMORY_LEARN_MS;
         lesson->fetch = fetch_start(options->relay, &request.fetch, on_mem0, lesson);
         mem0_request_free(&request);
     }
     free(user);
-    if (lesson->fetch == NULL)
-        lesson_free(lesson);
+    if (lesson->fetch != NULL)
+        return true;
+    lesson_free(lesson);
+    return false;
 }
 
 /* ---- what others call ---- */
@@ -462,29 +466,28 @@ void memory_learn(struct memory *memory, const struct memory_turn *turn, const c
         return;
     text_copy(lesson->message_id, sizeof lesson->message_id, message_id);
     if (memory_is(memory, "mem0"))
-        tell_mem0(lesson, answer);
+        tell_mem0(lesson, answer, 0);
     else
         ask_model(lesson, answer);
 }
 
-void memory_told(struct memory *memory, const struct store_subject *subject, int64_t row,
-                 const char *fact)
+bool memory_told(struct memory *memory, const struct store_subject *subject, int64_t row,
+                 const struct store_fact_new *fact)
 {
+    bool elsewhere = memory_is_elsewhere(memory);
     struct lesson *lesson;
 
     if (memory == NULL ||
-        (!memory_is(memory, "mem0") &&
-         embed_provider(memory->options.config, memory->options.providers) == NULL))
-        return;
-    lesson = lesson_new(memory, copy_turn(subject->owner, subject->user_id, fact));
+        (!elsewhere && embed_provider(memory->options.config, memory->options.providers) == NULL))
+        return true;
+    lesson = lesson_new(memory, copy_turn(subject->owner, subject->user_id, fact->text));
     if (lesson == NULL)
-        return;
-    if (memory_is(memory, "mem0")) {
-        tell_mem0(lesson, NULL);
-        return;
-    }
-    lesson->facts[0] = strdup(fact);
+        return !elsewhere;
+    if (elsewhere)
+        return tell_mem0(lesson, NULL, fact->importance);
+    lesson->facts[0] = strdup(fact->text);
     lesson->rows[0] = row;
     lesson->count = lesson->facts[0] != NULL;
     make_vectors(lesson);
+    return true;
 }

@@ -78,9 +78,13 @@ void memory_turn_free(struct memory_turn *turn); /* NULL is fine */
 void memory_learn(struct memory *memory, const struct memory_turn *turn, const char *answer,
                   const char *message_id);
 
-/* Loop thread: a fact was told by a client: it gets its vector, or goes to Mem0, in the background. */
-void memory_told(struct memory *memory, const struct store_subject *subject, int64_t row,
-                 const char *fact);
+/* Loop thread: a fact (text, importance) was told by a client: it gets its vector, or goes to Mem0, in the background.
+ * False when it would have to go to Mem0 and cannot: too much is under way. */
+bool memory_told(struct memory *memory, const struct store_subject *subject, int64_t row,
+                 const struct store_fact_new *fact);
+
+/* MEMORY=mem0: somebody else remembers; then consult.h asks him. Any thread. */
+bool memory_is_elsewhere(const struct memory *memory);
 
 /* Loop thread: where somebody else remembers (MEMORY=mem0), have him forget all about somebody, in the background. */
 void memory_forget(struct memory *memory, const struct store_subject *subject);

@@ -248,7 +248,7 @@ for (const style of ['platform', 'server']) {
   test(`MEMORY=mem0 (${style}): remembers by itself; slow, refusing or down it changes no turn and is logged once`, async (t) => {
     const mock = await startMock(), mem0 = await startMem0(style);
     t.after(() => Promise.all([mock.stop(), mem0.stop().catch(() => {})]));
-    const parley = await startParley({ mock, workers: 1, env: { USER_ID_ACCESS: 'owner', MEMORY: 'mem0', MEM0_API_BASE: mem0.url, MEM0_API_KEY: 'm0-key', MEM0_API_STYLE: style, RECALL_TIMEOUT_MS: 200 } });
+    const parley = await startParley({ mock, workers: 1, env: { USER_ID_ACCESS: 'owner', MEMORY: 'mem0', MEM0_API_BASE: mem0.url, MEM0_API_KEY: 'm0-key', MEM0_API_STYLE: style, RECALL_TIMEOUT_MS: 200, RETENTION_DAYS: 30 } });
     t.after(() => parley.stop());
     const ada = new Visitor(parley), eve = new Visitor(parley);
     await ada.post('/api/chat', { message: 'My dog is called Bello.' });
@@ -257,25 +257,52 @@ for (const style of ['platform', 'server']) {
     await eve.post('/api/chat', { message: 'eve: and my dog?' });
     assert.match(await systemOf(mock, 'second: and my dog?'), /\["My dog is called Bello\."/);
     assert.doesNotMatch(await systemOf(mock, 'eve: and'), /Bello/);
-    assert.equal((await ada.ask('/api/memory')).json.code, 'memory_elsewhere');
+
+    const told = await ada.post('/api/memory', { fact: 'Plays the violin', importance: 0.9 });
+    assert.deepEqual([told.status, told.json], [202, { id: null, fact: 'Plays the violin', merged: false }]);
+    assert.ok(await eventually(async () => (await ada.ask('/api/memory')).json.memories.some((one) => one.fact === 'Plays the violin')));
+    const sent = mem0.requests.find((one) => one.json.infer === false);
+    assert.deepEqual([sent.json.metadata, sent.json.expiration_date === undefined], [{ importance: 0.9 }, false]);
+    const { memories } = (await ada.ask('/api/memory')).json;
+    const violin = memories.find((one) => one.fact === 'Plays the violin');
+    assert.deepEqual([violin.importance, violin.created_at], [0.9, '2026-01-02T11:04:05.123Z']);
+    const found = (await ada.ask('/api/memory?query=violin&limit=1')).json;
+    assert.deepEqual([found.count, found.memories[0].score], [1, 0.9]);
+    assert.equal((await eve.ask('/api/memory')).json.memories.some((one) => /violin|Bello/.test(one.fact)), false);
+    for (const id of [violin.id, '../x', 'a%2F..%2Fb', 'no-such-id']) assert.equal((await eve.delete(`/api/memory/fact/${id}`)).status, 404, id);
+    assert.deepEqual((await ada.delete(`/api/memory/fact/${violin.id}`)).json, { deleted: 1 });
+    assert.equal((await ada.ask('/api/memory')).json.memories.some((one) => one.fact === 'Plays the violin'), false);
+    assert.equal((await ada.post('/api/memory', { fact: 'x', replaces: violin.id })).json.field, 'replaces');
+    const late = style === 'platform' ? ada.ask('/api/memory?query=slowly') : undefined;
 
     await ada.post('/api/chat/simple', { user_id: 'm-1', message: 'As m-1 I like tea.' });
     assert.ok(await eventually(() => mem0.facts.size === 3));
-    assert.equal((await eve.delete('/api/memory/m-1')).json.code, 'unknown_user');
+    for (const reply of [await eve.delete('/api/memory/m-1'), await eve.ask('/api/memory/m-1'), await eve.ask('/api/memory/m-1?query=tea'), await eve.post('/api/memory', { user_id: 'm-1', fact: 'Mine' })])
+      assert.deepEqual([reply.status, reply.json.code], [404, 'unknown_user']);
+    assert.equal((await ada.post('/api/memory', { user_id: 'm-1', fact: 'Green tea, that is' })).status, 202);
+    assert.ok(await eventually(async () => (await ada.ask('/api/memory/m-1')).json.count === 2));
     assert.equal((await eve.delete('/api/memory')).status, 202);
     assert.ok(await eventually(() => mem0.facts.size === 2));
     assert.equal((await ada.delete('/api/visitor')).status, 200);
     assert.ok(await eventually(() => mem0.facts.size === 0), 'what the visitor told, also as m-1, is erased there');
 
-    const trouble = () => parley.logs.filter((line) => line.event === 'recall_trouble');
+    if (late) assert.deepEqual([(await late).status, (await late).json.code], [504, 'memory_timeout']);
+    if (late) await parley.waitLog('recall_trouble');
+    await ada.post('/api/chat', { message: 'well again' });
+    const before = parley.logs.filter((line) => line.event === 'recall_trouble').length;
+    const trouble = () => parley.logs.filter((line) => line.event === 'recall_trouble').slice(before);
     for (const mood of ['refuse', 'slow']) {
       mem0.mood = mood;
       for (let i = 0; i < 3; i++) assert.equal((await ada.post('/api/chat', { message: `${mood} ${i}` })).status, 200);
     }
-    await parley.waitLog('recall_trouble');
+    assert.ok(await eventually(() => trouble().length === 1), parley.logText());
+    mem0.mood = 'refuse';
+    for (const reply of [await ada.ask('/api/memory'), await ada.ask('/api/memory?query=tea'), await ada.delete('/api/memory/fact/some-id')])
+      assert.deepEqual([reply.status, reply.json.code], [502, 'memory_unavailable']);
     assert.equal(trouble().length, 1, parley.logText());
     assert.ok(!parley.logText().includes('m0-key'));
     await mem0.stop();
+    assert.equal((await ada.ask('/api/memory')).status, 502);
     for (let i = 0; i < 2; i++) assert.equal((await ada.post('/api/chat', { message: `down ${i}` })).status, 200);
     assert.equal(trouble().length, 1, parley.logText());
   });
