@@ -89,4 +89,8 @@ bool memory_is_elsewhere(const struct memory *memory);
 /* Loop thread: where somebody else remembers (MEMORY=mem0), have him forget all about somebody, in the background. */
 void memory_forget(struct memory *memory, const struct store_subject *subject);
 
+/* The same for a command, which waits: an owner (OWNER_NONE: nobody) and user_ids. False when Mem0 did not do it all. */
+bool memory_forget_now(const struct config *config, const struct owner *owner,
+                       const struct store_users *users);
+
 #endif

@@ -11,6 +11,7 @@
 #include "common/base/text.h"
 #include "common/memory/consult.h"
 #include "fcgi/app.h"
+#include "fcgi/endpoints/conversation_view.h"
 #include "fcgi/endpoints/outflow.h"
 #include "fcgi/http/exchange.h"
 
@@ -22,6 +23,7 @@ struct elsewhere {
     struct owner owner;
     char *user_id, *query; /* or NULL */
     char id[CAP_ID];       /* of one fact, "" = all */
+    char running[CAP_ID];  /* answer to be stopped, "" = none */
     size_t limit;
     struct store_users users;
     struct outflow *flow;
@@ -201,6 +203,8 @@ static void forget_on_loop(struct exchange *exchange)
     struct elsewhere *elsewhere = exchange->state;
     struct store_subject subject = { &elsewhere->owner, elsewhere->user_id };
 
+    if (elsewhere->running[0] != '\0')
+        conversations_stop_answer(exchange->app, elsewhere->running);
     memory_forget(exchange->app->memory, &subject);
     elsewhere_free(elsewhere);
     exchange_finish(exchange);
@@ -224,4 +228,17 @@ void elsewhere_erase_all(struct exchange *exchange, const char *user_id)
     buf_free(&body);
     exchange->state = elsewhere;
     exchange->on_loop = forget_on_loop;
+}
+
+bool elsewhere_forget(struct exchange *exchange, const char *user_id, const char *running)
+{
+    struct fault fault;
+    struct elsewhere *elsewhere = elsewhere_new(exchange, user_id, NULL, &fault);
+
+    if (elsewhere == NULL)
+        return false;
+    text_copy(elsewhere->running, sizeof elsewhere->running, running);
+    exchange->state = elsewhere;
+    exchange->on_loop = forget_on_loop;
+    return true;
 }

@@ -27,6 +27,8 @@ void elsewhere_list(struct exchange *exchange, const char *user_id, const char *
 void elsewhere_erase_one(struct exchange *exchange, const char *id);
 /* In the background; the reply says that it was accepted. */
 void elsewhere_erase_all(struct exchange *exchange, const char *user_id);
+/* After a reply: the same, and stop the answer `running` ("" = none). False when out of memory. */
+bool elsewhere_forget(struct exchange *exchange, const char *user_id, const char *running);
 
 /* memory.c: the reply of a list. */
 void memory_put_facts(struct buf *body, const char *user_id, const struct store_fact_list *facts,

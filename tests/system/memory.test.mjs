@@ -283,6 +283,24 @@ for (const style of ['platform', 'server']) {
     assert.ok(await eventually(async () => (await ada.ask('/api/memory/m-1')).json.count === 2));
     assert.equal((await eve.delete('/api/memory')).status, 202);
     assert.ok(await eventually(() => mem0.facts.size === 2));
+    const forgotten = (user) => eventually(() => !mem0.facts.has(`user:${user}`));
+    for (const user of ['m-2', 'm-3']) {
+      await ada.post('/api/chat/simple', { user_id: user, message: `As ${user} I like cocoa.` });
+      assert.ok(await eventually(() => mem0.facts.has(`user:${user}`)));
+    }
+    assert.equal((await eve.delete('/api/chat/history/m-2')).status, 404);
+    assert.equal((await eve.delete('/api/chat/history/m-unknown')).status, 200);
+    assert.equal((await ada.delete('/api/chat/history/m-2')).status, 200);
+    assert.ok(await forgotten('m-2'), 'the history and what Mem0 made of it');
+    assert.equal(mem0.requests.some((one) => one.path.includes('m-unknown')), false, 'nobody erases what is not his');
+    const purge = (...args) => parleyCommand(['purge', ...args], { cwd: parley.dir, env: { PARLEY_ENV: '/dev/null', DATABASE_URL: `sqlite:${parley.db}`, MEMORY: 'mem0', MEM0_API_BASE: mem0.url, MEM0_API_KEY: 'm0-key', MEM0_API_STYLE: style, LOG_LEVEL: 'error' } });
+    assert.equal((await purge('--user', 'm-3', '--dry-run')).code, 0);
+    assert.ok(mem0.facts.has('user:m-3'));
+    const purged = await purge('--user', 'm-3');
+    assert.deepEqual([purged.code, mem0.facts.has('user:m-3')], [0, false], purged.stderr);
+    mem0.mood = 'refuse';
+    assert.match((await purge('--user', 'm-3')).stderr, /Mem0 was not reached or refused/);
+    mem0.mood = 'well';
     assert.equal((await ada.delete('/api/visitor')).status, 200);
     assert.ok(await eventually(() => mem0.facts.size === 0), 'what the visitor told, also as m-1, is erased there');
 
