@@ -25,7 +25,7 @@ struct memory {
     uv_loop_t *loop;
     struct memory_options options;
     struct memory_peer embeddings, mem0, extractor;
-    unsigned busy;        /* asks, learns and their jobs */
+    unsigned busy;      /* asks, learns and their jobs */
     bool not_forgotten; /* Mem0 was not reached to forget somebody */
     struct memory_task *tasks;
 };
