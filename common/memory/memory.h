@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/chat/turn.h"
+#include "common/limits/limits.h"
 #include "common/store/store_memory.h"
 
 struct config;
@@ -43,6 +44,8 @@ struct memory_question {
     const char *user_id; /* NULL = none */
     const char *text;
     bool anonymous; /* in a session, where nobody is remembered: whoever has its id may ask */
+    const struct store_spending
+        *spending; /* what looking for facts is charged to, too; NULL = not known */
 };
 
 /* Is there something to ask over the network first? Then memory_ask does it, else memory_ground. Any thread. */
@@ -63,11 +66,16 @@ bool memory_ask(struct memory *memory, const struct memory_question *question,
 
 /* ---- after a turn ---- */
 
+#define MEMORY_BUDGETS LIMITS_BUDGETS
+
 /* Whom a turn may be remembered for, made with its question. */
 struct memory_turn {
     struct owner owner;
     char *user_id; /* owned, or NULL */
     char *question;
+    char buckets[MEMORY_BUDGETS][CAP_BUCKET]; /* of `budgets`, which point here */
+    struct store_budget budgets[MEMORY_BUDGETS];
+    size_t budget_count;
 };
 /* NULL when nothing will be learned of it. Any thread. */
 struct memory_turn *memory_turn_new(const struct memory *memory,

@@ -93,7 +93,8 @@ static enum result prepare_answer(struct exchange *exchange, const struct choice
         (struct memory_question){ .owner = exchange->owner,
                                   .text =
                                       chat->client.question != NULL ? chat->client.question : "",
-                                  .anonymous = chat->client.dialect == &dialect_session };
+                                  .anonymous = chat->client.dialect == &dialect_session,
+                                  .spending = &chat->limits.spending };
     return chat_prepare(chat, request, fault);
 }
 

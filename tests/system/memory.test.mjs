@@ -173,7 +173,7 @@ test('MEMORY_EXTRACT=model: facts are found after an answer, and contradictions 
         : 'nonsense';
     return { deltas: 1, text: `Here you are: ${JSON.stringify({ facts })} Bye.` };
   });
-  const parley = await startParley({ mock, env: { MEMORY_EXTRACT: 'model', MEMORY_MODEL: 'cheap-model' } });
+  const parley = await startParley({ mock, env: { MEMORY_EXTRACT: 'model', MEMORY_MODEL: 'cheap-model', TOKENS_PER_DAY: 100000, TOKENS_PER_VISITOR_PER_DAY: 50000 } });
   t.after(() => parley.stop());
   const ada = new Visitor(parley), facts = async () => (await ada.ask('/api/memory')).json.memories;
   await ada.post('/api/chat', { message: 'I live in Ulm.' });
@@ -188,6 +188,29 @@ test('MEMORY_EXTRACT=model: facts are found after an answer, and contradictions 
   await ada.post('/api/chat', { message: 'small talk' });
   assert.ok(await eventually(() => asked.length === 3));
   assert.equal((await facts()).length, 1);
+
+  const used = async () => (await parley.sql('SELECT model, answers, prompt_tokens + completion_tokens AS tokens FROM usage_by_day ORDER BY answers'));
+  const spent = async () => (await parley.sql('SELECT tokens FROM token_days')).map((row) => row.tokens);
+  assert.ok(await eventually(async () => {
+    const [cheap, main] = await used();
+    return cheap && main && Math.max(...await spent()) === cheap.tokens + main.tokens; /* the bucket of all */
+  }), JSON.stringify([await used(), await spent()]));
+  const [cheap, main] = await used();
+  assert.deepEqual([cheap.model, cheap.answers, main.answers], ['cheap-model', 0, 3]);
+  assert.ok(cheap.tokens > 0);
+});
+
+test('MEMORY_EXTRACT=model: with the budget nearly spent a question is answered, but the model is not asked for facts', async (t) => {
+  const mock = await startMock();
+  t.after(() => mock.stop());
+  const asked = [];
+  mock.script((call) => { if (call.messages[0]?.content.startsWith('You keep short notes')) asked.push(call); });
+  const parley = await startParley({ mock, workers: 1, env: { MEMORY_EXTRACT: 'model', TOKENS_PER_DAY: 500, OPENAI_MAX_TOKENS: 100, LOG_LEVEL: 'info' } });
+  t.after(() => parley.stop());
+  assert.equal((await new Visitor(parley).post('/api/chat', { message: 'I live in Ulm.' })).status, 200);
+  await parley.waitLog((line) => line.event === 'facts_not_looked_for' && line.code === 'budget_exhausted');
+  assert.equal(asked.length, 0);
+  assert.ok((await parley.sql('SELECT tokens FROM token_days'))[0].tokens < 400, 'nothing of it stays reserved');
 });
 
 test('what is erased while the model looks for facts does not come back', async (t) => {
