@@ -163,7 +163,8 @@ static void ground_in_passages(const struct memory *memory, const struct memory_
         return;
     }
     ground_filter(&passages, config->knowledge_threshold);
-    ground_passages(&passages, config->knowledge_tokens, config->knowledge_fallback, out);
+    ground_passages(&passages, config->knowledge_tokens,
+                    config->knowledge_fallback ? config->knowledge_fallback_message : NULL, out);
     store_passages_free(&passages);
     if (!config->knowledge) {
         free(out->passages_json);

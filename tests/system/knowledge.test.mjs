@@ -215,6 +215,12 @@ describe('KNOWLEDGE=on', () => {
     assert.ok(await eventually(async () => (await parley.get(`/api/messages/${sent.json.message_id}`)).json.sources !== undefined));
   });
 
+  test('the page without JavaScript lists the sources', async () => {
+    const page = await parley.request('/chat', { method: 'POST', headers: { 'Content-Type': 'application/x-www-form-urlencoded' }, body: 'message=clean+the+tent+plainly' });
+    assert.equal(page.status, 200);
+    assert.ok(page.text.includes('Sources:</p><ul><li><a href="https://site.example/docs/tent.md">Tent guide</a></li></ul>'), page.text);
+  });
+
   test('nothing is added where nothing fits', async () => {
     const reply = await parley.post('/api/chat', { message: 'What will the weather be like in Paris tomorrow?' });
     assert.equal(reply.json.sources, undefined);
@@ -281,7 +287,7 @@ test('KNOWLEDGE_FALLBACK=on: when no provider answers, passages are quoted with 
 test('KNOWLEDGE_FALLBACK=on: when the budget is spent, fitting passages are quoted, and nothing else is given', async (t) => {
   const mock = await startMock();
   t.after(() => mock.stop());
-  const parley = await startParley({ mock, env: { KNOWLEDGE: 'on', KNOWLEDGE_FALLBACK: 'on', TOKENS_PER_DAY: 1 } });
+  const parley = await startParley({ mock, env: { KNOWLEDGE: 'on', KNOWLEDGE_FALLBACK: 'on', KNOWLEDGE_FALLBACK_MESSAGE: 'Unsere Seite sagt dazu:', TOKENS_PER_DAY: 1 } });
   t.after(() => parley.stop());
   fs.writeFileSync(path.join(parley.dir, 'tent.md'), TENT);
   await knowledge(parley.db, ['add', path.join(parley.dir, 'tent.md'), '--url', 'https://site.example/tent']);
@@ -292,6 +298,10 @@ test('KNOWLEDGE_FALLBACK=on: when the budget is spent, fitting passages are quot
   const stream = await parley.stream('/api/chat/stream', { message: 'clean the tent', conversation_id: reply.json.conversation_id });
   await stream.ended;
   assert.deepEqual(stream.last.sources, [{ title: 'Tent guide', url: 'https://site.example/tent' }]);
+  assert.match(reply.json.response, /^Unsere Seite sagt dazu:\n\n\*\*Tent guide > Cleaning/);
+  const anew = await parley.post(`/api/conversations/${reply.json.conversation_id}/regenerate`, {});
+  assert.deepEqual([anew.status, anew.json.provider, anew.json.finish_reason], [200, 'knowledge', 'fallback'], anew.text);
+  assert.match(anew.json.response, /> Wash the tent with cold water/);
   const polled = await parley.post('/api/chat', { message: 'clean the tent', deliver: 'poll' });
   assert.ok(await eventually(async () => (await parley.get(`/api/messages/${polled.json.message_id}`)).json.finish_reason === 'fallback'));
   const other = await parley.post('/api/chat', { message: 'What will the weather be like in Paris tomorrow?' });
