@@ -6,19 +6,17 @@
  * only marked, and swept as soon as curl has returned.
  */
 #include "common/relay_end.h"
+#include "common/relay_shun.h"
 
 #include <curl/curl.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <uv.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/net.h"
 
 #define DEADLINE_TICK_MS 100
 #define DRAIN_MS         1000
@@ -57,8 +55,7 @@ struct relay_call {
     bool held;
     bool cancelled; /* to be closed by the next sweep */
     bool draining;  /* nobody listens any more */
-    const struct net_list *shunned;
-    bool shied; /* from an address of those */
+    struct relay_shun shun;
     char error[CURL_ERROR_SIZE];
 };
 
@@ -109,7 +106,7 @@ static void call_unlink(struct relay_call *call)
 
 static void call_end(struct relay_call *call, enum relay_end end)
 {
-    if (call->shied && end == RELAY_UNREACHABLE) {
+    if (call->shun.shied && end == RELAY_UNREACHABLE) {
         end = RELAY_FAILED;
         snprintf(call->error, sizeof call->error, "it leads into an inner network");
     }
@@ -289,21 +286,6 @@ static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *ctx)
     return call->cancelled ? 0 : len;
 }
 
-/* What curl is about to connect to: a name may have meant something else a moment ago. */
-static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *to)
-{
-    struct relay_call *call = ctx;
-    char text[NET_TEXT_SIZE];
-
-    (void)purpose;
-    if (getnameinfo(&to->addr, to->addrlen, text, sizeof text, NULL, 0, NI_NUMERICHOST) != 0 ||
-        net_list_has(call->shunned, text)) {
-        call->shied = true;
-        return CURL_SOCKET_BAD;
-    }
-    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
-}
-
 static size_t on_read_body(char *out, size_t size, size_t count, void *ctx)
 {
     struct relay_call *call = ctx;
@@ -440,15 +422,6 @@ bool relay_proxies(const struct relay *relay, const char *url)
     return relay->https_proxy[0] != '\0' && strncasecmp(url, "https:", 6) == 0;
 }
 
-/* On a connection of its own: one that is kept may have been opened for somebody who may go there. */
-static void set_shunned(struct relay_call *call)
-{
-    curl_easy_setopt(call->easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-    curl_easy_setopt(call->easy, CURLOPT_OPENSOCKETDATA, call);
-    curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
-    curl_easy_setopt(call->easy, CURLOPT_FORBID_REUSE, 1L);
-}
-
 static void set_transfer_options(struct relay_call *call, const struct relay_request *request)
 {
     CURL *easy = call->easy;
@@ -491,8 +464,7 @@ static void set_transfer_options(struct relay_call *call, const struct relay_req
         curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek_body);
         curl_easy_setopt(easy, CURLOPT_SEEKDATA, call);
     }
-    if (call->shunned != NULL)
-        set_shunned(call);
+    relay_shun_watch(easy, &call->shun);
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
@@ -543,7 +515,7 @@ struct relay_call *relay_start(struct relay *relay, const struct relay_request *
     call->first_byte_timeout_ms = request->first_byte_timeout_ms;
     call->idle_timeout_ms = request->idle_timeout_ms;
     call->total_timeout_ms = request->total_timeout_ms;
-    call->shunned = relay_proxies(relay, request->url) ? NULL : request->shunned;
+    call->shun.networks = relay_proxies(relay, request->url) ? NULL : request->shunned;
     call->started_ms = call->last_byte_ms = clock_mono_ms();
     /* An "Expect: 100-continue" of curl's own would cost a round trip for large bodies. */
     if (!multi_open(relay) || !add_headers(call, "Expect:\n") ||
