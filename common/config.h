@@ -138,8 +138,9 @@ struct config {
     int64_t knowledge_passages;
     int64_t knowledge_tokens;
     bool knowledge_fallback;
-    char *embedding_model;     /* "" = none */
-    int64_t recall_timeout_ms; /* of what is asked elsewhere before a turn */
+    char *knowledge_fallback_message; /* before the quotations */
+    char *embedding_model;            /* "" = none */
+    int64_t recall_timeout_ms;        /* of what is asked elsewhere before a turn */
 
     /* demo provider */
     int64_t demo_delay_ms; /* between deltas */

@@ -6,8 +6,10 @@
  * only marked, and swept as soon as curl has returned.
  */
 #include "common/relay_end.h"
+#include "common/relay_shun.h"
 
 #include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -53,6 +55,7 @@ struct relay_call {
     bool held;
     bool cancelled; /* to be closed by the next sweep */
     bool draining;  /* nobody listens any more */
+    struct relay_shun shun;
     char error[CURL_ERROR_SIZE];
 };
 
@@ -103,6 +106,10 @@ static void call_unlink(struct relay_call *call)
 
 static void call_end(struct relay_call *call, enum relay_end end)
 {
+    if (call->shun.shied && end == RELAY_UNREACHABLE) {
+        end = RELAY_FAILED;
+        snprintf(call->error, sizeof call->error, "it leads into an inner network");
+    }
     if (!call->cancelled && !call->draining)
         call->handler->done(call->ctx, end, call->error);
     call_unlink(call);
@@ -410,6 +417,11 @@ static bool add_headers(struct relay_call *call, const char *lines)
     return true;
 }
 
+bool relay_proxies(const struct relay *relay, const char *url)
+{
+    return relay->https_proxy[0] != '\0' && strncasecmp(url, "https:", 6) == 0;
+}
+
 static void set_transfer_options(struct relay_call *call, const struct relay_request *request)
 {
     CURL *easy = call->easy;
@@ -452,6 +464,7 @@ static void set_transfer_options(struct relay_call *call, const struct relay_req
         curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek_body);
         curl_easy_setopt(easy, CURLOPT_SEEKDATA, call);
     }
+    relay_shun_watch(easy, &call->shun);
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
@@ -502,6 +515,7 @@ struct relay_call *relay_start(struct relay *relay, const struct relay_request *
     call->first_byte_timeout_ms = request->first_byte_timeout_ms;
     call->idle_timeout_ms = request->idle_timeout_ms;
     call->total_timeout_ms = request->total_timeout_ms;
+    call->shun.networks = relay_proxies(relay, request->url) ? NULL : request->shunned;
     call->started_ms = call->last_byte_ms = clock_mono_ms();
     /* An "Expect: 100-continue" of curl's own would cost a round trip for large bodies. */
     if (!multi_open(relay) || !add_headers(call, "Expect:\n") ||

@@ -15,6 +15,7 @@
 
 #include "common/base/result.h"
 
+struct net_list;
 struct relay;
 struct relay_call;
 struct uv_loop_s;
@@ -34,6 +35,9 @@ enum result relay_open(struct uv_loop_s *loop, const struct relay_options *optio
 /* Every call must have ended or been cancelled. NULL is fine. The loop must run once more afterwards. */
 void relay_close(struct relay *relay);
 
+/* Will this address be asked of a proxy? */
+bool relay_proxies(const struct relay *relay, const char *url);
+
 struct relay_request {
     const char *method;  /* "POST" */
     const char *url;     /* copied */
@@ -44,6 +48,9 @@ struct relay_request {
      * beginning, for a connection that turned out dead. Both get the handler's ctx. */
     size_t (*read_body)(void *ctx, char *out, size_t size);
     bool (*rewind_body)(void *ctx);
+    /* Networks that this call may not end up in, whatever its host's name means at that moment: it ends with
+     * RELAY_FAILED. Must live as long as the call. NULL = none; a proxy does its own connecting. */
+    const struct net_list *shunned;
     int64_t connect_timeout_ms;    /* each 0 = none */
     int64_t first_byte_timeout_ms; /* from start to the response head */
     int64_t idle_timeout_ms;       /* between body bytes */

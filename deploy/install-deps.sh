@@ -21,7 +21,7 @@ packages_run="lighttpd:the_web_server_of_make_run curl:checks_that_it_answers"
 packages_test="libcmocka-dev:unit_tests clang:second_compiler clang-format:style cppcheck:style \
 universal-ctags:function_lengths valgrind:memory_checks nginx-light:system_tests spawn-fcgi:system_tests \
 lighttpd:system_tests apache2:system_tests libapache2-mod-fcgid:system_tests caddy:system_tests supervisor:system_tests \
-systemd:socket_activation curl:system_tests sqlite3:looks_into_stores redis-server:system_tests python3-yaml:reads_compose.yaml chromium:browser_tests"
+systemd:socket_activation curl:system_tests sqlite3:looks_into_stores redis-server:system_tests poppler-utils:PDF_in_system_tests python3-yaml:reads_compose.yaml chromium:browser_tests"
 
 packages_bench_php="php-fpm:bench php-curl:bench php-sqlite3:bench"
 packages_bench_python="python3-fastapi:bench python3-uvicorn:bench python3-httpx:bench python3-uvloop:bench python3-httptools:bench \
@@ -47,6 +47,7 @@ is_there()
     supervisor) command -v supervisord >/dev/null 2>&1 ;;
     systemd) command -v systemd-socket-activate >/dev/null 2>&1 ;;
     python3-yaml) python3 -c 'import yaml' >/dev/null 2>&1 ;;
+    poppler-utils) command -v pdftotext >/dev/null 2>&1 ;;
     universal-ctags) ctags --version 2>/dev/null | grep -q 'Universal' ;;
     gcc | make | curl | clang | caddy | chromium | cppcheck | redis-server | sqlite3 | spawn-fcgi | valgrind | clang-format)
         command -v "$1" >/dev/null 2>&1 ;;

@@ -11,6 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/config.h"
+#include "common/memory/memory.h"
 #include "common/store/store_owners.h"
 #include "fcgi/start.h"
 
@@ -262,27 +263,65 @@ static enum result choose(struct store *store, const struct config *config,
     return RESULT_OK;
 }
 
+/* Who is to be forgotten elsewhere, too: to be asked before his conversations are gone. */
+static enum result note_users(struct store *store, const struct store_erase *erase,
+                              struct store_users *users, struct fault *fault)
+{
+    *users = (struct store_users){ 0 };
+    if (erase->dry_run)
+        return RESULT_OK;
+    if (erase->what == STORE_ERASE_OWNER)
+        return store_owner_users(store, erase->owner, users, fault);
+    if (erase->what != STORE_ERASE_USER)
+        return RESULT_OK;
+    users->list = calloc(1, sizeof *users->list);
+    if (users->list == NULL || (users->list[0] = strdup(erase->user_id)) == NULL)
+        return fault_set(fault, RESULT_INTERNAL, "internal", NULL, "Out of memory.");
+    users->count = 1;
+    return RESULT_OK;
+}
+
+static int forget_elsewhere(const struct config *config, const struct store_erase *erase,
+                            const struct store_users *users)
+{
+    if (erase->dry_run || erase->what == STORE_ERASE_OLD ||
+        memory_forget_now(config, erase->owner, users))
+        return 0;
+    fputs("parley: Mem0 was not reached or refused; what it remembers about them is still there.\n",
+          stderr);
+    return 1;
+}
+
 static int run_purge(struct store *store, const struct config *config, const struct purge *purge)
 {
     struct owner visitor = { .kind = OWNER_NONE };
     struct store_erased erased, total = { 0 };
     struct fault fault = { 0 };
     struct store_erase erase;
+    struct store_users users = { 0 };
+    int status;
 
     if (choose(store, config, purge, &visitor, &erase, &fault) != RESULT_OK)
         return failed(&fault);
     if (purge->dry_run)
         erase.most = 0;
+    if (note_users(store, &erase, &users, &fault) != RESULT_OK)
+        goto fail;
     do {
         if (store_erase(store, &erase, &erased, &fault) != RESULT_OK)
-            return failed(&fault);
+            goto fail;
         total.conversations += erased.conversations;
         total.messages += erased.messages;
     } while (erase.what == STORE_ERASE_OLD && erased.conversations == PORTION && !purge->dry_run);
     printf("%s: %lld conversations with %lld messages.\n",
            purge->dry_run ? "Would be erased" : "Erased", (long long)total.conversations,
            (long long)total.messages);
-    return 0;
+    status = forget_elsewhere(config, &erase, &users);
+    store_users_free(&users);
+    return status;
+fail:
+    store_users_free(&users);
+    return failed(&fault);
 }
 
 int command_purge(int argc, char **argv)

@@ -79,6 +79,7 @@ struct fetch *fetch_start(struct relay *relay, const struct fetch_request *reque
         .headers = request->headers,
         .body = request->body,
         .body_len = request->body_len,
+        .shunned = request->shunned,
         .connect_timeout_ms = request->timeout_ms,
         .total_timeout_ms = request->timeout_ms,
     };

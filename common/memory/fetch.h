@@ -17,8 +17,9 @@ struct fetch_request {
     const char *headers; /* lines "Name: value\n" */
     char *body;          /* malloc'd, taken over; NULL = none */
     size_t body_len;
-    int64_t timeout_ms; /* of the whole */
-    size_t most;        /* bytes of the reply; a longer one ends with RELAY_FAILED "too large" */
+    const struct net_list *shunned; /* as in relay.h; NULL = none */
+    int64_t timeout_ms;             /* of the whole */
+    size_t most; /* bytes of the reply; a longer one ends with RELAY_FAILED "too large" */
 };
 
 /* What came; borrowed. status 0: no reply. */

@@ -107,7 +107,7 @@ static void put_quote(struct buf *out, const struct store_passage *passage)
     size_t len = strlen(passage->body), at = 0;
     size_t kept = text_utf8_prefix(passage->body, len, QUOTE_BYTES);
 
-    buf_puts(out, "\n\n**");
+    buf_puts(out, out->len > 0 ? "\n\n**" : "**");
     put_name(out, passage);
     buf_puts(out, "**\n\n");
     while (at < kept) {
@@ -133,7 +133,7 @@ static char *take_or_null(struct buf *out)
     return NULL;
 }
 
-void ground_passages(const struct store_passages *passages, int64_t tokens, bool offline,
+void ground_passages(const struct store_passages *passages, int64_t tokens, const char *offline,
                      struct turn_ground *out)
 {
     struct buf texts, sources, quotes;
@@ -144,9 +144,7 @@ void ground_passages(const struct store_passages *passages, int64_t tokens, bool
     buf_init(&quotes, CAP_GROUND);
     buf_putc(&texts, '[');
     buf_putc(&sources, '[');
-    buf_puts(&quotes,
-             "I cannot answer by myself at the moment. This is what the website says about "
-             "it:");
+    buf_puts(&quotes, offline != NULL ? offline : "");
     for (size_t i = 0; i < passages->count; i++) {
         const struct store_passage *passage = &passages->list[i];
         int64_t cost = cost_of(passage);
@@ -165,7 +163,7 @@ void ground_passages(const struct store_passages *passages, int64_t tokens, bool
     if (taken > 0) {
         out->passages_json = take_or_null(&texts);
         out->sources_json = take_or_null(&sources);
-        out->offline = offline ? take_or_null(&quotes) : NULL;
+        out->offline = offline != NULL ? take_or_null(&quotes) : NULL;
     }
     buf_free(&texts);
     buf_free(&sources);

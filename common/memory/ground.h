@@ -11,8 +11,9 @@
 /* ["...", ...] of as many texts as fit; NULL when none does. The caller frees. */
 char *ground_facts(const char *const *texts, size_t count, int64_t tokens);
 
-/* Passages, sources and (if wanted) the offline answer, of as many passages as fit. */
-void ground_passages(const struct store_passages *passages, int64_t tokens, bool offline,
+/* Passages, sources and the offline answer, which begins with `offline` (NULL = it is not wanted), of as many passages
+ * as fit. */
+void ground_passages(const struct store_passages *passages, int64_t tokens, const char *offline,
                      struct turn_ground *out);
 
 /* Drop the passages that have too few of the question's words (percent) and are not near it either. */

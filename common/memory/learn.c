@@ -16,8 +16,10 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
+#include "common/chat/window.h"
 #include "common/memory/embed.h"
 #include "common/memory/memory_private.h"
+#include "common/store/store_usage.h"
 
 #define CAP_REPLY    (64 * 1024) /* what the model says */
 #define CAP_PROMPT   (64 * 1024)
@@ -53,6 +55,16 @@ static bool extracts(const struct memory *memory)
     return providers->count > 0 && providers->list[0].ops->encode != NULL;
 }
 
+static void copy_budgets(struct memory_turn *turn, const struct store_budget *budgets, size_t count)
+{
+    for (size_t i = 0; i < count && i < MEMORY_BUDGETS; i++) {
+        text_copy(turn->buckets[i], CAP_BUCKET, budgets[i].bucket);
+        turn->budgets[i] =
+            (struct store_budget){ .bucket = turn->buckets[i], .limit = budgets[i].limit };
+        turn->budget_count++;
+    }
+}
+
 static struct memory_turn *copy_turn(const struct owner *owner, const char *user_id,
                                      const char *question)
 {
@@ -73,10 +85,19 @@ static struct memory_turn *copy_turn(const struct owner *owner, const char *user
 struct memory_turn *memory_turn_new(const struct memory *memory,
                                     const struct memory_question *question)
 {
+    const struct config *config = memory != NULL ? memory->options.config : NULL;
+    struct memory_turn *turn;
+
     if (memory == NULL || !memory_knows(question) ||
         !(extracts(memory) || memory_is(memory, "mem0")))
         return NULL;
-    return copy_turn(&question->owner, question->user_id, question->text);
+    if (extracts(memory) && question->spending == NULL &&
+        (config->tokens_per_day > 0 || config->tokens_per_visitor > 0))
+        return NULL; /* a model is not asked at nobody's expense */
+    turn = copy_turn(&question->owner, question->user_id, question->text);
+    if (turn != NULL && question->spending != NULL)
+        copy_budgets(turn, question->spending->budgets, question->spending->count);
+    return turn;
 }
 
 void memory_turn_free(struct memory_turn *turn)
@@ -101,6 +122,8 @@ struct lesson {
     struct provider_request encoded;
     struct provider_stream *stream;
     struct buf reply;
+    int64_t begun_ms, reserved; /* tokens, 0 = nothing */
+    struct stream_usage usage;
     int status;
     bool failed;
     char *facts[FACTS_MOST]; /* that are new, to get vectors */
@@ -157,6 +180,48 @@ static struct lesson *lesson_new(struct memory *memory, struct memory_turn *turn
 static struct store *store_of(const struct lesson *lesson)
 {
     return lesson->task.memory->options.store;
+}
+
+/* ---- what it costs ---- */
+
+static struct store_side_call side_call(const struct lesson *lesson)
+{
+    return (struct store_side_call){ .budgets = lesson->turn->budgets,
+                                     .budget_count = lesson->turn->budget_count,
+                                     .provider = lesson->provider.name,
+                                     .model = lesson->provider.model,
+                                     .reserved = lesson->reserved,
+                                     .now_ms = lesson->begun_ms };
+}
+
+/* Request thread. False when the budget has no room: then nobody is asked. */
+static bool reserve(struct lesson *lesson, int64_t prompt_tokens)
+{
+    struct store_side_call call;
+    struct fault fault = { 0 };
+
+    lesson->begun_ms = clock_wall_ms();
+    lesson->reserved = prompt_tokens + REPLY_TOKENS;
+    call = side_call(lesson);
+    if (store_side_begin(store_of(lesson), &call, &fault) == RESULT_OK)
+        return true;
+    lesson->reserved = 0;
+    log_info("facts_not_looked_for", LOG_STR("code", fault.code));
+    return false;
+}
+
+/* Request thread: the provider's own figures, else an estimate; nothing for a call that was refused. */
+static void settle(struct lesson *lesson)
+{
+    struct store_side_call call = side_call(lesson);
+    struct stream_usage *usage = &lesson->usage;
+
+    if (!usage->known && lesson->status != 0 && lesson->status < 300) {
+        usage->prompt_tokens = lesson->reserved - REPLY_TOKENS;
+        usage->completion_tokens = window_estimate(buf_str(&lesson->reply), lesson->reply.len);
+    }
+    store_side_end(store_of(lesson), &call, usage, provider_cost_nano(&lesson->provider, usage));
+    lesson->reserved = 0;
 }
 
 /* ---- vectors of new facts ---- */
@@ -262,6 +327,9 @@ static void read_reply(uv_work_t *job)
     struct json_object *json = NULL, *facts = NULL;
     struct fault fault;
 
+    settle(lesson);
+    if (lesson->failed)
+        return;
     if (to == NULL || json_parse(from, (size_t)(to + 1 - from), &json, &fault) != RESULT_OK ||
         json_get_array(json, "facts", &facts) != JSON_FOUND)
         lesson->failed = true;
@@ -276,7 +344,7 @@ static void on_reply_read(uv_work_t *job, int status)
     struct lesson *lesson = job->data;
 
     (void)status;
-    if (lesson->failed)
+    if (lesson->failed && lesson->status < 300)
         log_info("facts_not_understood", LOG_INT("bytes", (int64_t)lesson->reply.len));
     make_vectors(lesson);
 }
@@ -289,6 +357,8 @@ static void on_event(void *ctx, const struct stream_event *event)
 
     if (event->type == STREAM_DELTA)
         buf_put(&lesson->reply, event->text, event->text_len);
+    else if (event->type == STREAM_USAGE)
+        lesson->usage = *event->usage;
     else if (event->type == STREAM_FAILED)
         lesson->failed = true;
 }
@@ -321,11 +391,8 @@ static void on_done(void *ctx, enum relay_end end, const char *detail)
     lesson->call = NULL;
     if (lesson->stream != NULL && end == RELAY_COMPLETE)
         lesson->provider.ops->end(lesson->stream);
-    if (!memory_peer_replied(&lesson->task.memory->extractor, &reply) || lesson->stream == NULL ||
-        lesson->failed) {
-        lesson_free(lesson);
-        return;
-    }
+    if (!memory_peer_replied(&lesson->task.memory->extractor, &reply) || lesson->stream == NULL)
+        lesson->failed = true;
     lesson->job.data = lesson;
     uv_queue_work(lesson->task.memory->loop, &lesson->job, read_reply, on_reply_read);
 }
@@ -375,8 +442,10 @@ static void prepare(uv_work_t *job)
     message.len = prompt.len;
     call.messages = &message;
     call.message_count = 1;
-    lesson->failed =
-        prompt.failed || lesson->provider.ops->encode(&call, &lesson->encoded, &fault) != RESULT_OK;
+    lesson->failed = prompt.failed ||
+                     lesson->provider.ops->encode(&call, &lesson->encoded, &fault) != RESULT_OK ||
+                     !reserve(lesson, window_estimate(instructions, sizeof instructions - 1) +
+                                          window_estimate(buf_str(&prompt), prompt.len));
     buf_free(&prompt);
     store_fact_list_free(&known);
 }
@@ -427,25 +496,29 @@ static void on_mem0(void *ctx, const struct fetch_reply *reply)
     struct lesson *lesson = ctx;
 
     lesson->fetch = NULL;
-    memory_peer_replied(&lesson->task.memory->mem0, reply);
+    if (!memory_peer_replied(&lesson->task.memory->mem0, reply) && lesson->message_id[0] == '\0')
+        log_warn("fact_not_kept", LOG_STR("code", "mem0"), LOG_INT("status", reply->status));
     lesson_free(lesson);
 }
 
-static void tell_mem0(struct lesson *lesson, const char *answer)
+/* `answer` NULL: a fact that was told. False when nothing was sent. */
+static bool tell_mem0(struct lesson *lesson, const char *answer, int importance)
 {
     const struct memory_options *options = &lesson->task.memory->options;
     char *user = mem0_user(&lesson->turn->owner, lesson->turn->user_id);
     struct mem0_request request;
 
-    if (user != NULL &&
-        mem0_encode_add(options->config, user, lesson->turn->question, answer, &request)) {
+    if (user != NULL && mem0_encode_add(options->config, user, lesson->turn->question, answer,
+                                        importance, &request)) {
         request.fetch.timeout_ms = MEMORY_LEARN_MS;
         lesson->fetch = fetch_start(options->relay, &request.fetch, on_mem0, lesson);
         mem0_request_free(&request);
     }
     free(user);
-    if (lesson->fetch == NULL)
-        lesson_free(lesson);
+    if (lesson->fetch != NULL)
+        return true;
+    lesson_free(lesson);
+    return false;
 }
 
 /* ---- what others call ---- */
@@ -460,31 +533,31 @@ void memory_learn(struct memory *memory, const struct memory_turn *turn, const c
     lesson = lesson_new(memory, copy_turn(&turn->owner, turn->user_id, turn->question));
     if (lesson == NULL)
         return;
+    copy_budgets(lesson->turn, turn->budgets, turn->budget_count);
     text_copy(lesson->message_id, sizeof lesson->message_id, message_id);
     if (memory_is(memory, "mem0"))
-        tell_mem0(lesson, answer);
+        tell_mem0(lesson, answer, 0);
     else
         ask_model(lesson, answer);
 }
 
-void memory_told(struct memory *memory, const struct store_subject *subject, int64_t row,
-                 const char *fact)
+bool memory_told(struct memory *memory, const struct store_subject *subject, int64_t row,
+                 const struct store_fact_new *fact)
 {
+    bool elsewhere = memory_is_elsewhere(memory);
     struct lesson *lesson;
 
     if (memory == NULL ||
-        (!memory_is(memory, "mem0") &&
-         embed_provider(memory->options.config, memory->options.providers) == NULL))
-        return;
-    lesson = lesson_new(memory, copy_turn(subject->owner, subject->user_id, fact));
+        (!elsewhere && embed_provider(memory->options.config, memory->options.providers) == NULL))
+        return true;
+    lesson = lesson_new(memory, copy_turn(subject->owner, subject->user_id, fact->text));
     if (lesson == NULL)
-        return;
-    if (memory_is(memory, "mem0")) {
-        tell_mem0(lesson, NULL);
-        return;
-    }
-    lesson->facts[0] = strdup(fact);
+        return !elsewhere;
+    if (elsewhere)
+        return tell_mem0(lesson, NULL, fact->importance);
+    lesson->facts[0] = strdup(fact->text);
     lesson->rows[0] = row;
     lesson->count = lesson->facts[0] != NULL;
     make_vectors(lesson);
+    return true;
 }

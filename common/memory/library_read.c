@@ -30,7 +30,7 @@
 
 static const char inner_networks[] =
     "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.168.0.0/16"
-    " ::/127 fc00::/7 fe80::/10";
+    " 224.0.0.0/3 ::/127 64:ff9b::/96 2002::/16 fc00::/7 fe80::/10 ff00::/8";
 
 extern char **environ;
 
@@ -91,13 +91,15 @@ static void on_page(void *ctx, const struct fetch_reply *reply)
         snprintf(page->why, sizeof page->why, "too large");
 }
 
-static void fetch_page(struct relay *relay, uv_loop_t *loop, const char *url, struct page *page)
+static void fetch_page(struct relay *relay, uv_loop_t *loop, const char *url,
+                       const struct net_list *shunned, struct page *page)
 {
     struct fetch_request request = {
         .method = "GET",
         .url = url,
         .headers = "Accept: text/html, text/markdown, text/plain, application/pdf, "
                    "application/xml;q=0.9\nUser-Agent: Parley\n",
+        .shunned = shunned,
         .timeout_ms = LIBRARY_FETCH_MS,
         .most = PASSAGES_DOCUMENT,
     };
@@ -148,12 +150,12 @@ static void authority_of(const char *url, char out[CAP_URL])
     out[len] = '\0';
 }
 
-/* A name that cannot be resolved here is left to the proxy, or to fail. */
-static bool is_inner(char *authority)
+/* For addresses that a proxy connects to, of which we see no more than the name; one that cannot be resolved here
+ * is left to it. */
+static bool is_inner(char *authority, const struct net_list *inner)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL;
     char *colon = strrchr(authority, ':'), text[NET_TEXT_SIZE];
-    struct net_list inner;
     bool found = false;
 
     if (colon != NULL && strchr(colon, ']') == NULL)
@@ -162,25 +164,26 @@ static bool is_inner(char *authority)
         *strchr(authority, ']') = '\0';
         authority++;
     }
-    if (!net_list_parse(inner_networks, &inner))
-        return true;
     if (getaddrinfo(authority, NULL, &hints, &list) != 0)
         return false;
     for (const struct addrinfo *one = list; one != NULL && !found; one = one->ai_next)
         found = getnameinfo(one->ai_addr, one->ai_addrlen, text, sizeof text, NULL, 0,
                             NI_NUMERICHOST) != 0 ||
-                net_list_has(&inner, text);
+                net_list_has(inner, text);
     freeaddrinfo(list);
     return found;
 }
 
-static bool may_read(const char *named, const char *url)
+/* What the operator names is read wherever it is; all else is connected to only outside of `inner` (*shunned). */
+static bool may_read(const struct relay *relay, const char *named, const char *url,
+                     const struct net_list *inner, const struct net_list **shunned)
 {
     char ours[CAP_URL], other[CAP_URL];
 
     authority_of(named, ours);
     authority_of(url, other);
-    return strcasecmp(ours, other) == 0 || !is_inner(other);
+    *shunned = strcasecmp(ours, other) == 0 ? NULL : inner;
+    return *shunned == NULL || !relay_proxies(relay, url) || !is_inner(other, inner);
 }
 
 const char *library_read_url(struct relay *relay, uv_loop_t *loop, const char *named,
@@ -188,14 +191,18 @@ const char *library_read_url(struct relay *relay, uv_loop_t *loop, const char *n
 {
     static char why[128]; /* the command has one thread */
     struct page page = { .out = out, .type = type };
+    const struct net_list *shunned;
+    struct net_list inner;
     char at[CAP_URL];
 
+    if (!net_list_parse(inner_networks, &inner))
+        return "the inner networks are not understood";
     if (!text_copy(at, sizeof at, url))
         return "too long";
     for (int i = 0; i <= LIBRARY_REDIRECTS; i++) {
-        if (!may_read(named, at))
+        if (!may_read(relay, named, at, &inner, &shunned))
             return "it leads into an inner network";
-        fetch_page(relay, loop, at, &page);
+        fetch_page(relay, loop, at, shunned, &page);
         if (page.location[0] == '\0')
             break;
         if (!follow(at, page.location))

@@ -1,11 +1,14 @@
 /*
  * mem0: the two APIs of Mem0: the hosted platform (paths with a version and a slash at the end, "Token" keys) and the
  * open source server (X-API-Key). Pure: requests out, replies in.
+ *
+ * A fact's importance goes along as metadata. With RETENTION_DAYS every memory is sent with the day on which it expires.
  */
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/base/text.h"
 #include "common/memory/ground.h"
@@ -17,6 +20,9 @@
 #define ANSWER_MOST    4000 /* bytes of an answer that are sent along */
 #define THRESHOLD      0.1
 #define MEM0_FACT_MOST 2000
+#define IMPORTANCE     50 /* of a memory that says nothing of it */
+#define DAY_MS         (INT64_C(24) * 3600 * 1000)
+#define DATE_LEN       10 /* of "2026-01-02" */
 
 static bool is_server(const struct config *config)
 {
@@ -29,7 +35,7 @@ char *mem0_user(const struct owner *owner, const char *user_id)
 
     buf_init(&out, CAP_USER_ID + CAP_ID + 16);
     if (user_id != NULL)
-        buf_putf(&out, "user:%s", user_id);
+        buf_putf(&out, MEM0_USER "%s", user_id);
     else
         buf_putf(&out, "%s:%s", owner->kind == OWNER_LOGIN ? "login" : "visitor", owner->id);
     return buf_take(&out);
@@ -86,8 +92,24 @@ static void put_message(struct buf *out, const char *role, const char *text, siz
     buf_putc(out, '}');
 }
 
+/* The day after the last one of RETENTION_DAYS. */
+static void put_expiry(struct buf *out, const struct config *config)
+{
+    char stamp[CLOCK_RFC3339_SIZE];
+
+    if (config->retention_days <= 0)
+        return;
+    clock_rfc3339(clock_wall_ms() + (config->retention_days + 1) * DAY_MS, stamp);
+    json_put_member_len(out, "expiration_date", stamp, DATE_LEN);
+}
+
+static void put_importance(struct buf *out, int importance)
+{
+    buf_putf(out, ",\"metadata\":{\"importance\":%d.%02d}", importance / 100, importance % 100);
+}
+
 bool mem0_encode_add(const struct config *config, const char *user, const char *question,
-                     const char *answer, struct mem0_request *out)
+                     const char *answer, int importance, struct mem0_request *out)
 {
     struct buf body;
 
@@ -99,8 +121,18 @@ bool mem0_encode_add(const struct config *config, const char *user, const char *
     buf_putc(&body, ']');
     json_put_member(&body, "user_id", user);
     json_put_member_bool(&body, "infer", answer != NULL);
+    if (answer == NULL)
+        put_importance(&body, importance);
+    put_expiry(&body, config);
     buf_putc(&body, '}');
     return finish(config, "/v3/memories/add/", "/memories", &body, out);
+}
+
+/* A path with the user_id as a parameter behind it, and what follows. */
+static void put_user_path(struct buf *out, const char *path, const char *user)
+{
+    buf_puts(out, path);
+    text_percent_encode(out, user, strlen(user));
 }
 
 bool mem0_encode_forget(const struct config *config, const char *user, struct mem0_request *out)
@@ -110,10 +142,8 @@ bool mem0_encode_forget(const struct config *config, const char *user, struct me
 
     buf_init(&platform, CAP_HEAD);
     buf_init(&server, CAP_HEAD);
-    buf_puts(&platform, "/v1/memories/?user_id=");
-    buf_puts(&server, "/memories?user_id=");
-    text_percent_encode(&platform, user, strlen(user));
-    text_percent_encode(&server, user, strlen(user));
+    put_user_path(&platform, "/v1/memories/?user_id=", user);
+    put_user_path(&server, "/memories?user_id=", user);
     made = finish(config, buf_str(&platform), buf_str(&server), NULL, out);
     out->fetch.method = "DELETE";
     buf_free(&platform);
@@ -121,8 +151,51 @@ bool mem0_encode_forget(const struct config *config, const char *user, struct me
     return made;
 }
 
+bool mem0_encode_one(const struct config *config, const char *method, const char *id,
+                     struct mem0_request *out)
+{
+    struct buf platform, server;
+    bool made;
+
+    buf_init(&platform, CAP_HEAD);
+    buf_init(&server, CAP_HEAD);
+    buf_putf(&platform, "/v1/memories/%s/", id);
+    buf_putf(&server, "/memories/%s", id);
+    made = finish(config, buf_str(&platform), buf_str(&server), NULL, out);
+    out->fetch.method = method;
+    buf_free(&platform);
+    buf_free(&server);
+    return made;
+}
+
+bool mem0_encode_list(const struct config *config, const char *user, size_t limit,
+                      struct mem0_request *out)
+{
+    struct buf platform, server, body;
+    bool made;
+
+    buf_init(&platform, CAP_HEAD);
+    buf_init(&server, CAP_HEAD);
+    buf_init(&body, CAP_HEAD);
+    buf_putf(&platform, "/v3/memories/?page=1&page_size=%zu", limit);
+    put_user_path(&server, "/memories?user_id=", user);
+    buf_putf(&server, "&top_k=%zu", limit);
+    buf_puts(&body, "{\"filters\":{");
+    json_put_member(&body, "user_id", user);
+    buf_puts(&body, "}}");
+    made =
+        finish(config, buf_str(&platform), buf_str(&server), is_server(config) ? NULL : &body, out);
+    if (is_server(config)) {
+        out->fetch.method = "GET";
+        buf_free(&body);
+    }
+    buf_free(&platform);
+    buf_free(&server);
+    return made;
+}
+
 bool mem0_encode_search(const struct config *config, const char *user, const char *query,
-                        struct mem0_request *out)
+                        size_t limit, struct mem0_request *out)
 {
     struct buf body;
 
@@ -131,8 +204,21 @@ bool mem0_encode_search(const struct config *config, const char *user, const cha
     json_put_member(&body, "query", query);
     buf_puts(&body, ",\"filters\":{");
     json_put_member(&body, "user_id", user);
-    buf_putf(&body, "},\"top_k\":%d,\"threshold\":%g}", MEMORY_FACTS, THRESHOLD);
+    buf_putf(&body, "},\"top_k\":%zu,\"threshold\":%g}", limit, THRESHOLD);
     return finish(config, "/v3/memories/search/", "/search", &body, out);
+}
+
+/* The array of memories of a reply, which may be the whole of it. NULL: it is no such reply. */
+static struct json_object *read_results(const char *body, size_t len, struct json_object **json)
+{
+    struct json_object *results = NULL;
+    struct fault fault;
+
+    if (json_parse(body, len, json, &fault) != RESULT_OK)
+        return NULL;
+    if (json_object_is_type(*json, json_type_array))
+        return *json;
+    return json_get_array(*json, "results", &results) == JSON_FOUND ? results : NULL;
 }
 
 /* One fact of a reply, cleaned; NULL when it is none. */
@@ -151,17 +237,12 @@ static char *read_fact(struct json_object *item)
 
 char *mem0_decode_search(const char *body, size_t len, int64_t tokens)
 {
-    struct json_object *json = NULL, *results = NULL;
+    struct json_object *json = NULL, *results = read_results(body, len, &json);
     char *texts[MEMORY_FACTS] = { NULL };
-    struct fault fault;
     size_t count = 0;
     char *out = NULL;
 
-    if (json_parse(body, len, &json, &fault) == RESULT_OK &&
-        (json_object_is_type(json, json_type_array) ||
-         json_get_array(json, "results", &results) == JSON_FOUND)) {
-        if (results == NULL)
-            results = json;
+    if (results != NULL) {
         for (size_t i = 0; i < json_object_array_length(results) && count < MEMORY_FACTS; i++)
             if ((texts[count] = read_fact(json_object_array_get_idx(results, i))) != NULL)
                 count++;
@@ -171,4 +252,77 @@ char *mem0_decode_search(const char *body, size_t len, int64_t tokens)
         free(texts[i]);
     json_object_put(json);
     return out;
+}
+
+static int64_t read_time(struct json_object *item, const char *key, int64_t otherwise)
+{
+    const char *text = json_string_or_null(item, key);
+    int64_t ms;
+
+    return text != NULL && clock_parse_rfc3339(text, &ms) ? ms : otherwise;
+}
+
+static int read_importance(struct json_object *item)
+{
+    struct json_object *metadata = NULL;
+    double value;
+
+    if (json_get_object(item, "metadata", &metadata) != JSON_FOUND ||
+        json_get_double(metadata, "importance", &value) != JSON_FOUND ||
+        !(value >= 0 && value <= 1))
+        return IMPORTANCE;
+    return (int)(value * 100 + 0.5);
+}
+
+/* False for what has no text, or no id that could be named to erase it. */
+static bool read_stored(struct json_object *item, struct store_fact *out)
+{
+    const char *id = json_string_or_null(item, "id");
+    double score = 0;
+
+    *out = (struct store_fact){ .importance = read_importance(item) };
+    if (id == NULL || !mem0_id_valid(id) || (out->text = read_fact(item)) == NULL)
+        return false;
+    text_copy(out->id, sizeof out->id, id);
+    out->created_ms = read_time(item, "created_at", 0);
+    out->updated_ms = read_time(item, "updated_at", out->created_ms);
+    if (json_get_double(item, "score", &score) == JSON_FOUND && score > 0 && score <= 1)
+        out->score = score;
+    return true;
+}
+
+bool mem0_decode_facts(const char *body, size_t len, size_t limit, struct store_fact_list *out)
+{
+    struct json_object *json = NULL, *results = read_results(body, len, &json);
+    size_t count = results != NULL ? json_object_array_length(results) : 0;
+
+    *out = (struct store_fact_list){ 0 };
+    count = count < limit ? count : limit;
+    if (count > 0 && (out->list = calloc(count, sizeof *out->list)) == NULL)
+        results = NULL;
+    for (size_t i = 0; results != NULL && i < count; i++)
+        if (read_stored(json_object_array_get_idx(results, i), &out->list[out->count]))
+            out->count++;
+    json_object_put(json);
+    return results != NULL;
+}
+
+bool mem0_id_valid(const char *id)
+{
+    size_t len = strspn(id, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_");
+
+    return len > 0 && len < CAP_ID && id[len] == '\0';
+}
+
+char *mem0_decode_user(const char *body, size_t len)
+{
+    struct json_object *json = NULL;
+    struct fault fault;
+    const char *user = json_parse(body, len, &json, &fault) == RESULT_OK
+                           ? json_string_or_null(json, "user_id")
+                           : NULL;
+    char *copy = user != NULL ? strdup(user) : NULL;
+
+    json_object_put(json);
+    return copy;
 }

@@ -72,6 +72,11 @@ bool memory_is(const struct memory *memory, const char *kind)
     return configured != NULL && strcmp(configured, kind) == 0;
 }
 
+bool memory_is_elsewhere(const struct memory *memory)
+{
+    return memory != NULL && memory_is(memory, "mem0");
+}
+
 bool memory_peer_replied(struct memory_peer *peer, const struct fetch_reply *reply)
 {
     bool good = reply->end == RELAY_COMPLETE && reply->status >= 200 && reply->status < 300;
@@ -158,7 +163,8 @@ static void ground_in_passages(const struct memory *memory, const struct memory_
         return;
     }
     ground_filter(&passages, config->knowledge_threshold);
-    ground_passages(&passages, config->knowledge_tokens, config->knowledge_fallback, out);
+    ground_passages(&passages, config->knowledge_tokens,
+                    config->knowledge_fallback ? config->knowledge_fallback_message : NULL, out);
     store_passages_free(&passages);
     if (!config->knowledge) {
         free(out->passages_json);
@@ -317,7 +323,8 @@ static void start_mem0(struct ask *ask)
     char *user = mem0_user(&ask->question->owner, ask->question->user_id);
     struct mem0_request request;
 
-    if (user != NULL && mem0_encode_search(config, user, ask->question->text, &request)) {
+    if (user != NULL &&
+        mem0_encode_search(config, user, ask->question->text, MEMORY_FACTS, &request)) {
         request.fetch.timeout_ms = config->recall_timeout_ms;
         ask->mem0 = fetch_start(ask->task.memory->options.relay, &request.fetch, on_mem0, ask);
         mem0_request_free(&request);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/chat/turn.h"
+#include "common/limits/limits.h"
 #include "common/store/store_memory.h"
 
 struct config;
@@ -43,6 +44,8 @@ struct memory_question {
     const char *user_id; /* NULL = none */
     const char *text;
     bool anonymous; /* in a session, where nobody is remembered: whoever has its id may ask */
+    const struct store_spending
+        *spending; /* what looking for facts is charged to, too; NULL = not known */
 };
 
 /* Is there something to ask over the network first? Then memory_ask does it, else memory_ground. Any thread. */
@@ -63,11 +66,16 @@ bool memory_ask(struct memory *memory, const struct memory_question *question,
 
 /* ---- after a turn ---- */
 
+#define MEMORY_BUDGETS LIMITS_BUDGETS
+
 /* Whom a turn may be remembered for, made with its question. */
 struct memory_turn {
     struct owner owner;
     char *user_id; /* owned, or NULL */
     char *question;
+    char buckets[MEMORY_BUDGETS][CAP_BUCKET]; /* of `budgets`, which point here */
+    struct store_budget budgets[MEMORY_BUDGETS];
+    size_t budget_count;
 };
 /* NULL when nothing will be learned of it. Any thread. */
 struct memory_turn *memory_turn_new(const struct memory *memory,
@@ -78,11 +86,19 @@ void memory_turn_free(struct memory_turn *turn); /* NULL is fine */
 void memory_learn(struct memory *memory, const struct memory_turn *turn, const char *answer,
                   const char *message_id);
 
-/* Loop thread: a fact was told by a client: it gets its vector, or goes to Mem0, in the background. */
-void memory_told(struct memory *memory, const struct store_subject *subject, int64_t row,
-                 const char *fact);
+/* Loop thread: a fact (text, importance) was told by a client: it gets its vector, or goes to Mem0, in the background.
+ * False when it would have to go to Mem0 and cannot: too much is under way. */
+bool memory_told(struct memory *memory, const struct store_subject *subject, int64_t row,
+                 const struct store_fact_new *fact);
+
+/* MEMORY=mem0: somebody else remembers; then consult.h asks him. Any thread. */
+bool memory_is_elsewhere(const struct memory *memory);
 
 /* Loop thread: where somebody else remembers (MEMORY=mem0), have him forget all about somebody, in the background. */
 void memory_forget(struct memory *memory, const struct store_subject *subject);
+
+/* The same for a command, which waits: an owner (OWNER_NONE: nobody) and user_ids. False when Mem0 did not do it all. */
+bool memory_forget_now(const struct config *config, const struct owner *owner,
+                       const struct store_users *users);
 
 #endif

@@ -25,7 +25,8 @@ struct memory {
     uv_loop_t *loop;
     struct memory_options options;
     struct memory_peer embeddings, mem0, extractor;
-    unsigned busy; /* asks, learns and their jobs */
+    unsigned busy;      /* asks, learns and their jobs */
+    bool not_forgotten; /* Mem0 was not reached to forget somebody */
     struct memory_task *tasks;
 };
 
@@ -48,20 +49,32 @@ bool memory_peer_replied(struct memory_peer *peer, const struct fetch_reply *rep
 
 /* ---- mem0.c ---- */
 
+#define MEM0_USER "user:" /* before a user_id */
+
 struct mem0_request {
     char *url, *headers;
     struct fetch_request fetch;
 };
 void mem0_request_free(struct mem0_request *request);
-/* Remember an exchange; `answer` NULL: a fact that was told. */
+/* Remember an exchange; `answer` NULL: a fact that was told, of `importance` (0 to 100). */
 bool mem0_encode_add(const struct config *config, const char *user, const char *question,
-                     const char *answer, struct mem0_request *out);
+                     const char *answer, int importance, struct mem0_request *out);
 bool mem0_encode_search(const struct config *config, const char *user, const char *query,
-                        struct mem0_request *out);
+                        size_t limit, struct mem0_request *out);
+bool mem0_encode_list(const struct config *config, const char *user, size_t limit,
+                      struct mem0_request *out);
 bool mem0_encode_forget(const struct config *config, const char *user, struct mem0_request *out);
+/* One memory, with GET or DELETE; its id must be valid. */
+bool mem0_encode_one(const struct config *config, const char *method, const char *id,
+                     struct mem0_request *out);
+bool mem0_id_valid(const char *id); /* may it stand in a path? */
 /* Whom Mem0 knows somebody as: "user:..." or a visitor's id. malloc'd. */
 char *mem0_user(const struct owner *owner, const char *user_id);
 /* Facts of a search, as ground_facts makes them; NULL = none. */
 char *mem0_decode_search(const char *body, size_t len, int64_t tokens);
+/* The memories of a search or a list, at most `limit`. False for what is no such reply. */
+bool mem0_decode_facts(const char *body, size_t len, size_t limit, struct store_fact_list *out);
+/* Whose one memory is, malloc'd; NULL = it does not say. */
+char *mem0_decode_user(const char *body, size_t len);
 
 #endif

@@ -152,7 +152,7 @@ struct store_again_begun {
     struct store_turn_begun turn;
     char contract[16]; /* of the conversation: how the answer is shown */
     char *user_id;     /* or NULL; the caller frees with store_again_begun_free */
-    char *question;    /* the question that is answered; freed as well */
+    char *question;    /* the question that is answered; freed as well; also with RESULT_LIMITED */
 };
 
 /*

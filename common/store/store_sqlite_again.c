@@ -295,8 +295,16 @@ static enum result run(struct store *store, db_writer_job *work, const struct st
     *out = (struct store_again_begun){ 0 };
     id_make(out->turn.message_id, "msg_");
     result = store_sqlite_write(store, work, &job, fault);
-    if (result != RESULT_OK)
+    if (result != RESULT_OK) {
+        char *question = out->question;
+
+        out->question = NULL;
         store_again_begun_free(out);
+        if (result == RESULT_LIMITED)
+            out->question = question;
+        else
+            free(question);
+    }
     return result;
 }
 

@@ -1,8 +1,8 @@
 /*
- * store_sqlite_rank: see store_sqlite_rank.h. A place in a ranking counts 1 / (5 + place): reciprocal
- * rank fusion, in which who is far in front in either, or well in front in both, wins, whatever the scales of the two.
- * The usual 60 is for long lists; only the first five places matter here, and with it test_retrieval loses answers that
- * one of the two had found.
+ * store_sqlite_rank: see store_sqlite_rank.h. A place in a ranking counts 1 / (60 + place): reciprocal
+ * rank fusion, in which who is well in front in both wins, whatever the scales of the two. 60 is the constant that it was
+ * published with and that search engines use; with anything from 1 to 100 test_retrieval finds the same of the
+ * questions that were held out, and differs by one of the others, which is no reason for a constant of our own.
  *
  * Request threads.
  */
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FUSION_K   5.0
+#define FUSION_K   60.0
 #define CANDIDATES 200 /* vectors that are read whole */
 
 static struct rank_hit *hit_of(struct rank *rank, int64_t row)

@@ -21,4 +21,23 @@ typedef void store_usage_visit(void *ctx, const struct store_usage *usage);
 enum result store_usage_list(struct store *store, int64_t since_ms, store_usage_visit *visit,
                              void *ctx, struct fault *fault);
 
+/* A call to a model beside a turn, such as the one that looks for facts: it has no answer that is stored. */
+struct store_side_call {
+    const struct store_budget *budgets; /* that it is charged to */
+    size_t budget_count;
+    const char *provider;
+    const char *model;
+    int64_t reserved; /* tokens */
+    int64_t now_ms;   /* of its beginning */
+};
+
+/* Reserve its tokens of each budget. RESULT_LIMITED budget_exhausted: nothing is reserved. */
+enum result store_side_begin(struct store *store, const struct store_side_call *call,
+                             struct fault *fault);
+
+/* What was used takes the place of what was reserved, and is added to the day's usage. If it never comes, the reservation
+ * stays as spent. */
+enum result store_side_end(struct store *store, const struct store_side_call *call,
+                           const struct stream_usage *usage, int64_t cost_nano);
+
 #endif

@@ -93,8 +93,34 @@ static enum result prepare_answer(struct exchange *exchange, const struct choice
         (struct memory_question){ .owner = exchange->owner,
                                   .text =
                                       chat->client.question != NULL ? chat->client.question : "",
-                                  .anonymous = chat->client.dialect == &dialect_session };
+                                  .anonymous = chat->client.dialect == &dialect_session,
+                                  .spending = &chat->limits.spending };
     return chat_prepare(chat, request, fault);
+}
+
+/* The budget is spent: as chat.c's begin_quoted, for the question that is answered anew. */
+static enum result begin_quoted(const struct app *app, struct store_again *again,
+                                struct turn_request *request, struct chat *chat,
+                                struct store_again_begun *begun, struct fault *fault)
+{
+    struct memory_question question = { .text = begun->question, .anonymous = true };
+    struct store_limits limits = chat->limits.in_store;
+    struct fault why;
+    enum result result;
+
+    if (!app->config->knowledge_fallback || question.text == NULL ||
+        strcmp(fault->code, "budget_exhausted") != 0)
+        return RESULT_LIMITED;
+    memory_ground(app->memory, &question, &request->ground);
+    if (request->ground.offline == NULL)
+        return RESULT_LIMITED;
+    store_again_begun_free(begun);
+    limits.spending = NULL;
+    again->limits = &limits;
+    result = store_turn_regenerate(app->store, again, begun, &why);
+    again->limits = NULL;
+    chat->quoted = result == RESULT_OK;
+    return result == RESULT_OK ? RESULT_OK : RESULT_LIMITED;
 }
 
 static enum result begin(struct exchange *exchange, begin_again *verb, bool continues,
@@ -128,9 +154,13 @@ static enum result begin(struct exchange *exchange, begin_again *verb, bool cont
         return result;
     again.limits = &chat->limits.in_store;
     result = verb(exchange->app->store, &again, &begun, fault);
+    if (result == RESULT_LIMITED && !continues)
+        result = begin_quoted(exchange->app, &again, request, chat, &begun, fault);
     limits_settle(exchange->app->store, &chat->limits, again.now_ms, result, fault);
-    if (result != RESULT_OK)
+    if (result != RESULT_OK) {
+        store_again_begun_free(&begun);
         return result;
+    }
     chat->client.dialect = dialect_find(begun.contract);
     if (chat->client.dialect == NULL)
         chat->client.dialect = &dialect_support;

@@ -188,7 +188,8 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
     chat->begun = begun;
     chat->question = (struct memory_question){ .owner = exchange->owner,
                                                .text = request->message,
-                                               .anonymous = dialect == &dialect_session };
+                                               .anonymous = dialect == &dialect_session,
+                                               .spending = &chat->limits.spending };
     chat->may_recall = true;
     return chat_prepare(chat, request, fault);
 }

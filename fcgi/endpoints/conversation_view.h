@@ -11,6 +11,7 @@
 #include "common/base/caps.h"
 #include "common/store/conversations.h"
 
+struct app;
 struct exchange;
 
 struct conversation_view {
@@ -38,6 +39,8 @@ struct store_asker conversation_view_asker(const struct exchange *exchange);
 
 /* An answer of an erased conversation may still be growing here: stop it on the loop (sets on_loop). */
 void conversations_stop_erased(struct exchange *exchange, const struct store_removed *removed);
+/* Loop thread: the same at once. An unknown one is fine. */
+void conversations_stop_answer(struct app *app, const char *id);
 
 /* The line that the audit log gets for what is done here. Of an id only the beginning: the rest is a right. */
 #define CONVERSATION_SHORT 13

@@ -208,13 +208,17 @@ void endpoint_conversation_rename(struct exchange *exchange)
 
 /* ---- erasing ---- */
 
-/* An answer of this worker that was still growing ends at once: its row is gone. */
-static void stop_erased(struct exchange *exchange)
+void conversations_stop_answer(struct app *app, const char *id)
 {
-    struct answer *answer = answers_find(exchange->app->answers, exchange->state);
+    struct answer *answer = answers_find(app->answers, id);
 
     if (answer != NULL)
         answer_stop(answer, FINISH_STOPPED);
+}
+
+static void stop_erased(struct exchange *exchange)
+{
+    conversations_stop_answer(exchange->app, exchange->state);
     free(exchange->state);
     exchange_finish(exchange);
 }

@@ -8,9 +8,11 @@
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/base/text.h"
+#include "common/memory/memory.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/conversation_view.h"
 #include "fcgi/endpoints/endpoints.h"
+#include "fcgi/endpoints/memory_elsewhere.h"
 #include "fcgi/http/exchange.h"
 
 #define LIMIT_DEFAULT   100
@@ -104,8 +106,11 @@ void endpoint_history_erase(struct exchange *exchange)
     char subject[CONVERSATION_SHORT];
     struct fault fault;
     struct buf body;
+    bool elsewhere = false; /* does Mem0 remember him, and may this one have him forgotten? */
     enum result result = check_user_id(exchange, &fault);
 
+    if (result == RESULT_OK && memory_is_elsewhere(exchange->app->memory))
+        elsewhere = elsewhere_check(exchange, what.user_id, &fault) == RESULT_OK;
     what.audit = conversation_view_audit(exchange, "erased", subject);
     if (result == RESULT_OK)
         result = store_conversation_remove(exchange->app->store, &asker, &what, &removed, &fault);
@@ -123,5 +128,6 @@ void endpoint_history_erase(struct exchange *exchange)
     buf_putc(&body, '}');
     response_json(&exchange->response, 200, &body);
     buf_free(&body);
-    conversations_stop_erased(exchange, &removed);
+    if (!elsewhere || !elsewhere_forget(exchange, what.user_id, removed.running))
+        conversations_stop_erased(exchange, &removed);
 }

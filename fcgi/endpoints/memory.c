@@ -1,8 +1,8 @@
 /*
  * memory: what is remembered about a user_id, or about the one who asks: told, listed, searched, erased. A user_id is its
- * owner's, as everywhere.
+ * owner's, as everywhere. Where Mem0 remembers, memory_elsewhere.c asks it.
  *
- * Request thread; a fact that was told gets its vector from the loop.
+ * Request thread; a fact that was told gets its vector from the loop, or goes to Mem0 from there.
  */
 #include <json-c/json.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 #include "common/memory/memory.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/endpoints.h"
+#include "fcgi/endpoints/memory_elsewhere.h"
 #include "fcgi/http/exchange.h"
 
 #define CAP_FACT_BODY  8192
@@ -22,16 +23,17 @@
 #define IMPORTANCE     0.5
 #define CAP_QUERY_TEXT 2048
 
-/* Facts are kept elsewhere with MEMORY=mem0, and nowhere with off. */
+static bool is_elsewhere(const struct exchange *exchange)
+{
+    return memory_is_elsewhere(exchange->app->memory);
+}
+
 static enum result check_kind(const struct exchange *exchange, struct fault *fault)
 {
     const char *kind = exchange->app->config->memory;
 
-    if (kind != NULL && strcmp(kind, "local") == 0)
+    if (kind != NULL && strcmp(kind, "off") != 0)
         return RESULT_OK;
-    if (kind != NULL && strcmp(kind, "mem0") == 0)
-        return fault_set(fault, RESULT_CONFLICT, "memory_elsewhere", NULL,
-                         "What is remembered here is kept by a Mem0 service: look there.");
     return fault_set(fault, RESULT_NOT_FOUND, "memory_off", NULL,
                      "Nothing is remembered here: MEMORY is off.");
 }
@@ -54,7 +56,7 @@ struct told {
     struct owner owner;
     char *user_id, *fact;
     int64_t row;
-    int status;
+    int importance, status;
     struct buf body;
 };
 
@@ -71,8 +73,16 @@ static void told_on_loop(struct exchange *exchange)
     struct told *told = exchange->state;
     struct store_subject subject = { &told->owner, told->user_id };
 
-    memory_told(exchange->app->memory, &subject, told->row, told->fact);
-    response_json(&exchange->response, told->status, &told->body);
+    struct store_fact_new fact = { .text = told->fact, .importance = told->importance };
+    struct fault fault;
+
+    if (memory_told(exchange->app->memory, &subject, told->row, &fact)) {
+        response_json(&exchange->response, told->status, &told->body);
+    } else {
+        fault_set(&fault, RESULT_OVERLOADED, "overloaded", NULL,
+                  "Too many facts are on their way to where they are remembered.");
+        response_fault(&exchange->response, &fault);
+    }
     told_free(told);
     exchange_finish(exchange);
 }
@@ -119,6 +129,31 @@ static enum result read_told(struct json_object *body, struct told *told,
     return read_fact(body, &told->fact, fault);
 }
 
+static void put_told(struct told *told, const char *id, int status)
+{
+    told->status = status;
+    buf_putc(&told->body, '{');
+    json_put_member(&told->body, "id", id);
+    json_put_member(&told->body, "fact", told->fact);
+    json_put_member_bool(&told->body, "merged", status == 200);
+    buf_putc(&told->body, '}');
+}
+
+/* Mem0 gets it from the loop, and makes up its id there. */
+static enum result tell_elsewhere(struct exchange *exchange, struct told *told,
+                                  const struct store_fact_new *fact, struct fault *fault)
+{
+    enum result result = elsewhere_check(exchange, told->user_id, fault);
+
+    if (result != RESULT_OK)
+        return result;
+    if (fact->replaces != NULL)
+        return fault_set(fault, RESULT_INVALID, "invalid_field", "replaces",
+                         "Mem0 remembers here: erase the old fact and tell the new one.");
+    put_told(told, NULL, 202);
+    return RESULT_OK;
+}
+
 static enum result tell(struct exchange *exchange, struct json_object *body, struct told *told,
                         struct fault *fault)
 {
@@ -133,16 +168,14 @@ static enum result tell(struct exchange *exchange, struct json_object *body, str
         return result;
     subject.user_id = told->user_id;
     fact.text = told->fact;
+    told->importance = fact.importance;
+    if (is_elsewhere(exchange))
+        return tell_elsewhere(exchange, told, &fact, fault);
     result = store_fact_add(exchange->app->store, &subject, &fact, &added, fault);
     if (result != RESULT_OK)
         return result;
     told->row = added.row;
-    told->status = added.fresh ? 201 : 200;
-    buf_putc(&told->body, '{');
-    json_put_member(&told->body, "id", added.id);
-    json_put_member(&told->body, "fact", told->fact);
-    json_put_member_bool(&told->body, "merged", !added.fresh);
-    buf_putc(&told->body, '}');
+    put_told(told, added.id, added.fresh ? 201 : 200);
     return RESULT_OK;
 }
 
@@ -193,6 +226,19 @@ static void put_fact(struct buf *out, const struct store_fact *fact, bool scored
     buf_putc(out, '}');
 }
 
+void memory_put_facts(struct buf *body, const char *user_id, const struct store_fact_list *facts,
+                      bool scored)
+{
+    buf_putc(body, '{');
+    json_put_member(body, "user_id", user_id);
+    buf_puts(body, ",\"memories\":[");
+    for (size_t i = 0; i < facts->count; i++)
+        put_fact(body, &facts->list[i], scored);
+    buf_putc(body, ']');
+    json_put_member_int(body, "count", (int64_t)facts->count);
+    buf_putc(body, '}');
+}
+
 static enum result read_limit(const struct request *request, size_t *limit, struct fault *fault)
 {
     char text[16], *end;
@@ -226,6 +272,11 @@ static void list(struct exchange *exchange, const char *user_id)
     if (request_query(&exchange->request, "query", query, sizeof query) && *query != '\0' &&
         text_utf8_valid(query, strlen(query)))
         search.query = query;
+    if (result == RESULT_OK && is_elsewhere(exchange) &&
+        (user_id != NULL || store_subject_known(&subject))) {
+        elsewhere_list(exchange, user_id, search.query, search.limit);
+        return;
+    }
     if (result == RESULT_OK && (user_id != NULL || store_subject_known(&subject)))
         result = store_fact_search(exchange->app->store, &subject, &search, &facts, &fault);
     if (result != RESULT_OK) {
@@ -233,14 +284,7 @@ static void list(struct exchange *exchange, const char *user_id)
         return;
     }
     buf_init(&body, CAP_RESPONSE_BODY);
-    buf_putc(&body, '{');
-    json_put_member(&body, "user_id", user_id);
-    buf_puts(&body, ",\"memories\":[");
-    for (size_t i = 0; i < facts.count; i++)
-        put_fact(&body, &facts.list[i], search.query != NULL);
-    buf_putc(&body, ']');
-    json_put_member_int(&body, "count", (int64_t)facts.count);
-    buf_putc(&body, '}');
+    memory_put_facts(&body, user_id, &facts, search.query != NULL);
     response_json(&exchange->response, 200, &body);
     buf_free(&body);
     store_fact_list_free(&facts);
@@ -258,77 +302,25 @@ void endpoint_memory_own(struct exchange *exchange)
 
 /* ---- erasing ---- */
 
-/* What the loop has a Mem0 service forget. */
-struct elsewhere {
-    struct owner owner;
-    char *user_id; /* or NULL */
-};
-
-static void forget_on_loop(struct exchange *exchange)
-{
-    struct elsewhere *elsewhere = exchange->state;
-    struct store_subject subject = { &elsewhere->owner, elsewhere->user_id };
-
-    memory_forget(exchange->app->memory, &subject);
-    free(elsewhere->user_id);
-    free(elsewhere);
-    exchange_finish(exchange);
-}
-
-/* There nobody knows whose a user_id is: here it must be the owner's by its conversation, or a key asks. */
-static enum result check_user_is_ours(struct exchange *exchange, const char *user_id,
-                                      struct fault *fault)
-{
-    struct store_users users;
-    enum result result;
-    bool found = exchange->owner.any;
-
-    result = store_owner_users(exchange->app->store, &exchange->owner, &users, fault);
-    if (result != RESULT_OK)
-        return result;
-    for (size_t i = 0; i < users.count; i++)
-        found = found || strcmp(users.list[i], user_id) == 0;
-    store_users_free(&users);
-    return found ? RESULT_OK
-                 : fault_set(fault, RESULT_NOT_FOUND, "unknown_user", "user_id",
-                             "This user_id is not one of yours.");
-}
-
-static enum result erase_elsewhere(struct exchange *exchange, const char *user_id,
-                                   struct fault *fault)
-{
-    struct elsewhere *elsewhere;
-    enum result result = check_user_id(user_id, fault);
-
-    if (result == RESULT_OK && user_id != NULL)
-        result = check_user_is_ours(exchange, user_id, fault);
-    if (result != RESULT_OK)
-        return result;
-    elsewhere = calloc(1, sizeof *elsewhere);
-    if (elsewhere == NULL || (user_id != NULL && (elsewhere->user_id = strdup(user_id)) == NULL)) {
-        free(elsewhere);
-        return fault_set(fault, RESULT_INTERNAL, "internal", NULL, "Out of memory.");
-    }
-    elsewhere->owner = exchange->owner;
-    exchange->state = elsewhere;
-    exchange->on_loop = forget_on_loop;
-    return RESULT_OK;
-}
-
 static void erase(struct exchange *exchange, const char *user_id, const char *id)
 {
     struct store_subject subject = { &exchange->owner, user_id };
     struct fault fault = { 0 };
     struct buf body;
     int64_t count = 0;
-    bool elsewhere = strcmp(exchange->app->config->memory, "mem0") == 0 && id == NULL;
-    enum result result =
-        elsewhere ? erase_elsewhere(exchange, user_id, &fault) : check_kind(exchange, &fault);
+    bool somebody = user_id != NULL || id != NULL || store_subject_known(&subject);
+    enum result result = check_kind(exchange, &fault);
 
-    if (result == RESULT_OK && !elsewhere)
+    if (result == RESULT_OK)
         result = check_user_id(user_id, &fault);
-    if (result == RESULT_OK && !elsewhere &&
-        (user_id != NULL || id != NULL || store_subject_known(&subject)))
+    if (result == RESULT_OK && somebody && is_elsewhere(exchange)) {
+        if (id != NULL)
+            elsewhere_erase_one(exchange, id);
+        else
+            elsewhere_erase_all(exchange, user_id);
+        return;
+    }
+    if (result == RESULT_OK && somebody)
         result = store_fact_delete(exchange->app->store, &subject, id, &count, &fault);
     if (result != RESULT_OK) {
         response_fault(&exchange->response, &fault);
@@ -336,12 +328,9 @@ static void erase(struct exchange *exchange, const char *user_id, const char *id
     }
     buf_init(&body, CAP_FACT_BODY);
     buf_putc(&body, '{');
-    if (elsewhere)
-        json_put_member(&body, "deleted", NULL);
-    else
-        json_put_member_int(&body, "deleted", count);
+    json_put_member_int(&body, "deleted", count);
     buf_putc(&body, '}');
-    response_json(&exchange->response, elsewhere ? 202 : 200, &body);
+    response_json(&exchange->response, 200, &body);
     buf_free(&body);
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "common/base/id.h"
+#include "common/base/json.h"
 #include "common/base/text.h"
 #include "common/dialects/dialect.h"
 #include "fcgi/app.h"
@@ -76,6 +77,35 @@ static const struct {
     { FINISH_INTERRUPTED, "The answer was interrupted." },
 };
 
+/* The documents that the answer was given; a link only where it is one. */
+static void put_sources(struct buf *out, const char *sources_json)
+{
+    struct json_object *list = NULL;
+    struct fault fault;
+
+    if (sources_json == NULL ||
+        json_parse(sources_json, strlen(sources_json), &list, &fault) != RESULT_OK)
+        return;
+    buf_puts(out, "<p class=\"note\">Sources:</p><ul>");
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        struct json_object *source = json_object_array_get_idx(list, i);
+        const char *title = json_string_or_null(source, "title");
+        const char *url = json_string_or_null(source, "url");
+        bool link =
+            url != NULL && (text_starts_with(url, "https://") || text_starts_with(url, "http://"));
+
+        buf_puts(out, link ? "<li><a href=\"" : "<li>");
+        if (link) {
+            text_html(out, url, strlen(url));
+            buf_puts(out, "\">");
+        }
+        text_html(out, title != NULL ? title : "", title != NULL ? strlen(title) : 0);
+        buf_puts(out, link ? "</a></li>" : "</li>");
+    }
+    buf_puts(out, "</ul>");
+    json_object_put(list);
+}
+
 static void frame_last(const struct turn_reply *reply, size_t offset, struct buf *out)
 {
     (void)offset;
@@ -83,6 +113,7 @@ static void frame_last(const struct turn_reply *reply, size_t offset, struct buf
     for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++)
         if (notes[i].finish == reply->finish)
             buf_putf(out, "<p class=\"note\">%s</p>", notes[i].words);
+    put_sources(out, reply->sources_json);
     close_page(reply, out);
 }
 

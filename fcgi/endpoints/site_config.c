@@ -46,7 +46,7 @@ void endpoint_config(struct exchange *exchange)
         json_put_member_bool(&body, features[i], true);
     json_put_member_bool(&body, "reasoning", config->reasoning);
     json_put_member_bool(&body, "memory",
-                         config->memory != NULL && strcmp(config->memory, "local") == 0);
+                         config->memory != NULL && strcmp(config->memory, "off") != 0);
     json_put_member_bool(&body, "tool_calls", config->tools != NULL && *config->tools != '\0');
     buf_putc(&body, '}');
     json_put_member(&body, "base", exchange->request.base);

@@ -3,7 +3,7 @@
  * front of the question, sources in the answer, nothing below the threshold; and quotations when no provider answers.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
@@ -17,6 +17,22 @@ const knowledge = (db, args, env = {}) => parleyCommand(['knowledge', ...args], 
 const systemOf = async (mock, words) => (await mock.waitCall(words)).messages.find((message) => message.role === 'system').content;
 /* The passages that a system prompt brought along. */
 const passagesOf = (system) => { const line = system.split('\n').find((one) => one.startsWith('[{"title"')); return line ? JSON.parse(line) : []; };
+
+/* A PDF of one page with these lines, as small as one can be. */
+function pdf(lines) {
+  const text = `BT /F1 12 Tf 14 TL 72 720 Td ${lines.map((line) => `(${line}) Tj T*`).join(' ')} ET`;
+  const objects = ['<< /Type /Catalog /Pages 2 0 R >>', '<< /Type /Pages /Kids [3 0 R] /Count 1 >>',
+    '<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>',
+    `<< /Length ${text.length} >>\nstream\n${text}\nendstream`, '<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>'];
+  const at = [];
+  let out = '%PDF-1.4\n';
+  for (const [i, object] of objects.entries()) {
+    at.push(out.length);
+    out += `${i + 1} 0 obj\n${object}\nendobj\n`;
+  }
+  const table = at.map((one) => `${String(one).padStart(10, '0')} 00000 n \n`).join('');
+  return `${out}xref\n0 ${at.length + 1}\n0000000000 65535 f \n${table}trailer\n<< /Size ${at.length + 1} /Root 1 0 R >>\nstartxref\n${out.length}\n%%EOF\n`;
+}
 
 const TENT = `# Tent guide
 
@@ -138,6 +154,17 @@ describe('parley knowledge', () => {
     assert.match((await knowledge(db, ['add', docs], { PATH: `${bin}:${process.env.PATH}` })).stdout, /broken\.pdf: pdftotext cannot read it/);
   });
 
+  test('a PDF as it is written by programs is found by its words', async (t) => {
+    if (spawnSync('pdftotext', ['-v']).error) return t.skip('pdftotext is not installed (poppler-utils)');
+    const { db, docs } = setUp(t);
+    fs.writeFileSync(path.join(docs, 'lamp.pdf'), pdf(['Storm lamp: the wick is trimmed every fortnight.', 'Paraffin alone is burnt in it.']));
+    assert.match((await knowledge(db, ['add', path.join(docs, 'lamp.pdf')])).stdout, /lamp\.pdf: added/);
+    const found = (await knowledge(db, ['search', 'when is the wick trimmed'])).stdout;
+    assert.match(found, /every fortnight/);
+    assert.match(found, /lamp\.pdf/);
+    return undefined;
+  });
+
   test('wrong usage is told', async (t) => {
     const { db } = setUp(t);
     for (const args of [[], ['add'], ['add', '--url', 'x'], ['nonsense'], ['search'], ['remove']]) {
@@ -186,6 +213,12 @@ describe('KNOWLEDGE=on', () => {
     assert.deepEqual((await parley.get(`/api/messages/${stream.last.message_id}`)).json.sources, SOURCES);
     const sent = await parley.post('/api/chat', { message: 'polled: clean the tent', deliver: 'poll' });
     assert.ok(await eventually(async () => (await parley.get(`/api/messages/${sent.json.message_id}`)).json.sources !== undefined));
+  });
+
+  test('the page without JavaScript lists the sources', async () => {
+    const page = await parley.request('/chat', { method: 'POST', headers: { 'Content-Type': 'application/x-www-form-urlencoded' }, body: 'message=clean+the+tent+plainly' });
+    assert.equal(page.status, 200);
+    assert.ok(page.text.includes('Sources:</p><ul><li><a href="https://site.example/docs/tent.md">Tent guide</a></li></ul>'), page.text);
   });
 
   test('nothing is added where nothing fits', async () => {
@@ -254,7 +287,7 @@ test('KNOWLEDGE_FALLBACK=on: when no provider answers, passages are quoted with 
 test('KNOWLEDGE_FALLBACK=on: when the budget is spent, fitting passages are quoted, and nothing else is given', async (t) => {
   const mock = await startMock();
   t.after(() => mock.stop());
-  const parley = await startParley({ mock, env: { KNOWLEDGE: 'on', KNOWLEDGE_FALLBACK: 'on', TOKENS_PER_DAY: 1 } });
+  const parley = await startParley({ mock, env: { KNOWLEDGE: 'on', KNOWLEDGE_FALLBACK: 'on', KNOWLEDGE_FALLBACK_MESSAGE: 'Unsere Seite sagt dazu:', TOKENS_PER_DAY: 1 } });
   t.after(() => parley.stop());
   fs.writeFileSync(path.join(parley.dir, 'tent.md'), TENT);
   await knowledge(parley.db, ['add', path.join(parley.dir, 'tent.md'), '--url', 'https://site.example/tent']);
@@ -265,6 +298,10 @@ test('KNOWLEDGE_FALLBACK=on: when the budget is spent, fitting passages are quot
   const stream = await parley.stream('/api/chat/stream', { message: 'clean the tent', conversation_id: reply.json.conversation_id });
   await stream.ended;
   assert.deepEqual(stream.last.sources, [{ title: 'Tent guide', url: 'https://site.example/tent' }]);
+  assert.match(reply.json.response, /^Unsere Seite sagt dazu:\n\n\*\*Tent guide > Cleaning/);
+  const anew = await parley.post(`/api/conversations/${reply.json.conversation_id}/regenerate`, {});
+  assert.deepEqual([anew.status, anew.json.provider, anew.json.finish_reason], [200, 'knowledge', 'fallback'], anew.text);
+  assert.match(anew.json.response, /> Wash the tent with cold water/);
   const polled = await parley.post('/api/chat', { message: 'clean the tent', deliver: 'poll' });
   assert.ok(await eventually(async () => (await parley.get(`/api/messages/${polled.json.message_id}`)).json.finish_reason === 'fallback'));
   const other = await parley.post('/api/chat', { message: 'What will the weather be like in Paris tomorrow?' });

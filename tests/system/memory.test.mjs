@@ -173,7 +173,7 @@ test('MEMORY_EXTRACT=model: facts are found after an answer, and contradictions 
         : 'nonsense';
     return { deltas: 1, text: `Here you are: ${JSON.stringify({ facts })} Bye.` };
   });
-  const parley = await startParley({ mock, env: { MEMORY_EXTRACT: 'model', MEMORY_MODEL: 'cheap-model' } });
+  const parley = await startParley({ mock, env: { MEMORY_EXTRACT: 'model', MEMORY_MODEL: 'cheap-model', TOKENS_PER_DAY: 100000, TOKENS_PER_VISITOR_PER_DAY: 50000 } });
   t.after(() => parley.stop());
   const ada = new Visitor(parley), facts = async () => (await ada.ask('/api/memory')).json.memories;
   await ada.post('/api/chat', { message: 'I live in Ulm.' });
@@ -188,6 +188,29 @@ test('MEMORY_EXTRACT=model: facts are found after an answer, and contradictions 
   await ada.post('/api/chat', { message: 'small talk' });
   assert.ok(await eventually(() => asked.length === 3));
   assert.equal((await facts()).length, 1);
+
+  const used = async () => (await parley.sql('SELECT model, answers, prompt_tokens + completion_tokens AS tokens FROM usage_by_day ORDER BY answers'));
+  const spent = async () => (await parley.sql('SELECT tokens FROM token_days')).map((row) => row.tokens);
+  assert.ok(await eventually(async () => {
+    const [cheap, main] = await used();
+    return cheap && main && Math.max(...await spent()) === cheap.tokens + main.tokens; /* the bucket of all */
+  }), JSON.stringify([await used(), await spent()]));
+  const [cheap, main] = await used();
+  assert.deepEqual([cheap.model, cheap.answers, main.answers], ['cheap-model', 0, 3]);
+  assert.ok(cheap.tokens > 0);
+});
+
+test('MEMORY_EXTRACT=model: with the budget nearly spent a question is answered, but the model is not asked for facts', async (t) => {
+  const mock = await startMock();
+  t.after(() => mock.stop());
+  const asked = [];
+  mock.script((call) => { if (call.messages[0]?.content.startsWith('You keep short notes')) asked.push(call); });
+  const parley = await startParley({ mock, workers: 1, env: { MEMORY_EXTRACT: 'model', TOKENS_PER_DAY: 500, OPENAI_MAX_TOKENS: 100, LOG_LEVEL: 'info' } });
+  t.after(() => parley.stop());
+  assert.equal((await new Visitor(parley).post('/api/chat', { message: 'I live in Ulm.' })).status, 200);
+  await parley.waitLog((line) => line.event === 'facts_not_looked_for' && line.code === 'budget_exhausted');
+  assert.equal(asked.length, 0);
+  assert.ok((await parley.sql('SELECT tokens FROM token_days'))[0].tokens < 400, 'nothing of it stays reserved');
 });
 
 test('what is erased while the model looks for facts does not come back', async (t) => {
@@ -248,7 +271,7 @@ for (const style of ['platform', 'server']) {
   test(`MEMORY=mem0 (${style}): remembers by itself; slow, refusing or down it changes no turn and is logged once`, async (t) => {
     const mock = await startMock(), mem0 = await startMem0(style);
     t.after(() => Promise.all([mock.stop(), mem0.stop().catch(() => {})]));
-    const parley = await startParley({ mock, workers: 1, env: { USER_ID_ACCESS: 'owner', MEMORY: 'mem0', MEM0_API_BASE: mem0.url, MEM0_API_KEY: 'm0-key', MEM0_API_STYLE: style, RECALL_TIMEOUT_MS: 200 } });
+    const parley = await startParley({ mock, workers: 1, env: { USER_ID_ACCESS: 'owner', MEMORY: 'mem0', MEM0_API_BASE: mem0.url, MEM0_API_KEY: 'm0-key', MEM0_API_STYLE: style, RECALL_TIMEOUT_MS: 200, RETENTION_DAYS: 30 } });
     t.after(() => parley.stop());
     const ada = new Visitor(parley), eve = new Visitor(parley);
     await ada.post('/api/chat', { message: 'My dog is called Bello.' });
@@ -257,25 +280,70 @@ for (const style of ['platform', 'server']) {
     await eve.post('/api/chat', { message: 'eve: and my dog?' });
     assert.match(await systemOf(mock, 'second: and my dog?'), /\["My dog is called Bello\."/);
     assert.doesNotMatch(await systemOf(mock, 'eve: and'), /Bello/);
-    assert.equal((await ada.ask('/api/memory')).json.code, 'memory_elsewhere');
+
+    const told = await ada.post('/api/memory', { fact: 'Plays the violin', importance: 0.9 });
+    assert.deepEqual([told.status, told.json], [202, { id: null, fact: 'Plays the violin', merged: false }]);
+    assert.ok(await eventually(async () => (await ada.ask('/api/memory')).json.memories.some((one) => one.fact === 'Plays the violin')));
+    const sent = mem0.requests.find((one) => one.json.infer === false);
+    assert.deepEqual([sent.json.metadata, sent.json.expiration_date === undefined], [{ importance: 0.9 }, false]);
+    const { memories } = (await ada.ask('/api/memory')).json;
+    const violin = memories.find((one) => one.fact === 'Plays the violin');
+    assert.deepEqual([violin.importance, violin.created_at], [0.9, '2026-01-02T11:04:05.123Z']);
+    const found = (await ada.ask('/api/memory?query=violin&limit=1')).json;
+    assert.deepEqual([found.count, found.memories[0].score], [1, 0.9]);
+    assert.equal((await eve.ask('/api/memory')).json.memories.some((one) => /violin|Bello/.test(one.fact)), false);
+    for (const id of [violin.id, '../x', 'a%2F..%2Fb', 'no-such-id']) assert.equal((await eve.delete(`/api/memory/fact/${id}`)).status, 404, id);
+    assert.deepEqual((await ada.delete(`/api/memory/fact/${violin.id}`)).json, { deleted: 1 });
+    assert.equal((await ada.ask('/api/memory')).json.memories.some((one) => one.fact === 'Plays the violin'), false);
+    assert.equal((await ada.post('/api/memory', { fact: 'x', replaces: violin.id })).json.field, 'replaces');
+    const late = style === 'platform' ? ada.ask('/api/memory?query=slowly') : undefined;
 
     await ada.post('/api/chat/simple', { user_id: 'm-1', message: 'As m-1 I like tea.' });
     assert.ok(await eventually(() => mem0.facts.size === 3));
-    assert.equal((await eve.delete('/api/memory/m-1')).json.code, 'unknown_user');
+    for (const reply of [await eve.delete('/api/memory/m-1'), await eve.ask('/api/memory/m-1'), await eve.ask('/api/memory/m-1?query=tea'), await eve.post('/api/memory', { user_id: 'm-1', fact: 'Mine' })])
+      assert.deepEqual([reply.status, reply.json.code], [404, 'unknown_user']);
+    assert.equal((await ada.post('/api/memory', { user_id: 'm-1', fact: 'Green tea, that is' })).status, 202);
+    assert.ok(await eventually(async () => (await ada.ask('/api/memory/m-1')).json.count === 2));
     assert.equal((await eve.delete('/api/memory')).status, 202);
     assert.ok(await eventually(() => mem0.facts.size === 2));
+    const forgotten = (user) => eventually(() => !mem0.facts.has(`user:${user}`));
+    for (const user of ['m-2', 'm-3']) {
+      await ada.post('/api/chat/simple', { user_id: user, message: `As ${user} I like cocoa.` });
+      assert.ok(await eventually(() => mem0.facts.has(`user:${user}`)));
+    }
+    assert.equal((await eve.delete('/api/chat/history/m-2')).status, 404);
+    assert.equal((await eve.delete('/api/chat/history/m-unknown')).status, 200);
+    assert.equal((await ada.delete('/api/chat/history/m-2')).status, 200);
+    assert.ok(await forgotten('m-2'), 'the history and what Mem0 made of it');
+    assert.equal(mem0.requests.some((one) => one.path.includes('m-unknown')), false, 'nobody erases what is not his');
+    const purge = (...args) => parleyCommand(['purge', ...args], { cwd: parley.dir, env: { PARLEY_ENV: '/dev/null', DATABASE_URL: `sqlite:${parley.db}`, MEMORY: 'mem0', MEM0_API_BASE: mem0.url, MEM0_API_KEY: 'm0-key', MEM0_API_STYLE: style, LOG_LEVEL: 'error' } });
+    assert.equal((await purge('--user', 'm-3', '--dry-run')).code, 0);
+    assert.ok(mem0.facts.has('user:m-3'));
+    const purged = await purge('--user', 'm-3');
+    assert.deepEqual([purged.code, mem0.facts.has('user:m-3')], [0, false], purged.stderr);
+    mem0.mood = 'refuse';
+    assert.match((await purge('--user', 'm-3')).stderr, /Mem0 was not reached or refused/);
+    mem0.mood = 'well';
     assert.equal((await ada.delete('/api/visitor')).status, 200);
     assert.ok(await eventually(() => mem0.facts.size === 0), 'what the visitor told, also as m-1, is erased there');
 
-    const trouble = () => parley.logs.filter((line) => line.event === 'recall_trouble');
+    if (late) assert.deepEqual([(await late).status, (await late).json.code], [504, 'memory_timeout']);
+    if (late) await parley.waitLog('recall_trouble');
+    await ada.post('/api/chat', { message: 'well again' });
+    const before = parley.logs.filter((line) => line.event === 'recall_trouble').length;
+    const trouble = () => parley.logs.filter((line) => line.event === 'recall_trouble').slice(before);
     for (const mood of ['refuse', 'slow']) {
       mem0.mood = mood;
       for (let i = 0; i < 3; i++) assert.equal((await ada.post('/api/chat', { message: `${mood} ${i}` })).status, 200);
     }
-    await parley.waitLog('recall_trouble');
+    assert.ok(await eventually(() => trouble().length === 1), parley.logText());
+    mem0.mood = 'refuse';
+    for (const reply of [await ada.ask('/api/memory'), await ada.ask('/api/memory?query=tea'), await ada.delete('/api/memory/fact/some-id')])
+      assert.deepEqual([reply.status, reply.json.code], [502, 'memory_unavailable']);
     assert.equal(trouble().length, 1, parley.logText());
     assert.ok(!parley.logText().includes('m0-key'));
     await mem0.stop();
+    assert.equal((await ada.ask('/api/memory')).status, 502);
     for (let i = 0; i < 2; i++) assert.equal((await ada.post('/api/chat', { message: `down ${i}` })).status, 200);
     assert.equal(trouble().length, 1, parley.logText());
   });

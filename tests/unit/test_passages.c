@@ -218,7 +218,7 @@ static void passages_stay_data_and_sources_are_said_once(void **state)
     struct json_object *json;
 
     (void)state;
-    ground_passages(&passages, 1000, true, &ground);
+    ground_passages(&passages, 1000, "Offline:", &ground);
     json = json_tokener_parse(ground.passages_json);
     assert_int_equal(json_object_array_length(json), 3);
     assert_string_equal(
@@ -233,7 +233,7 @@ static void passages_stay_data_and_sources_are_said_once(void **state)
                         "{\"title\":\"Other\",\"url\":null}]");
     assert_non_null(strstr(ground.offline, "> > quoted"));
     turn_ground_free(&ground);
-    ground_passages(&passages, 1, true, &ground);
+    ground_passages(&passages, 1, "Offline:", &ground);
     assert_null(ground.passages_json);
     assert_null(ground.sources_json);
     assert_null(ground.offline);
