@@ -109,7 +109,7 @@ describe('as an app', () => {
   });
 
   test('it opens without a connection, says so, and keeps what was typed', async () => {
-    await open();
+    await open({ serviceWorkers: 'allow' });
     await page.evaluate(() => navigator.serviceWorker.ready);
     await page.fill('#field', 'typed before');
     await fixture.close();
