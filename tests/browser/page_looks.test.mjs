@@ -15,6 +15,7 @@ describe('looks', () => {
         const deltas = pieces(SAMPLE, 8);
         fixture.reply = () => ({ deltas, gate: gate.wait });
         await open({ size, colorScheme });
+        assert.equal(await page.isVisible('.with-keys'), size === 'desktop', 'a phone has no Shift+Enter');
         await shoot(page, `page-${size}-${colorScheme}-empty`);
         assert.deepEqual(await axe(page), []);
         await say(page, 'Show me what you can do, please.');
