@@ -27,13 +27,13 @@ export const launch = () => chromium.launch({
  * expects none compares it with [].
  */
 export async function openPage(browser, url, { size = 'desktop', ...more } = {}) {
-  const context = await browser.newContext({ ...SIZES[size], locale: 'en-GB', ...more });
+  const context = await browser.newContext({ ...SIZES[size], locale: 'en-GB', serviceWorkers: 'block', ...more });
   const page = await context.newPage();
   page.problems = [];
   page.setDefaultTimeout(10_000);
   page.on('pageerror', (error) => page.problems.push(String(error)));
   page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') page.problems.push(message.text());
+    if (/^(?:error|warning)$/.test(message.type()) && !/blocked by Playwright/.test(message.text())) page.problems.push(message.text());
   });
   page.on('dialog', (dialog) => {
     page.problems.push(`dialog: ${dialog.message()}`);
@@ -53,8 +53,9 @@ const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/
  */
 export async function axe(page, within = 'html') {
   // By the debugger's evaluate, so that the page's CSP stays as it is.
-  await page.evaluate(`${axeSource};0`);
+  if (!await page.evaluate(() => Boolean(window.axe))) await page.evaluate(`${axeSource};0`);
   const { violations } = await page.evaluate((selector) => window.axe.run(selector, {
+    resultTypes: ['violations'],
     runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
   }), Array.isArray(within) ? { fromShadowDom: within } : within);
   return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(' ')).join(' | ')}`);

@@ -50,7 +50,7 @@ test('the page is loaded again in the middle of an answer: it goes on and ends w
 
 test('the network of the page is gone for three seconds: the same', async () => {
   page = await openPage(browser, `${proxy.url}/`);
-  await say(page, 'Tunnel mock:deltas=80,delay=60');
+  await say(page, 'Tunnel mock:deltas=80,delay=45');
   await shows('w5');
   proxy.down = true;
   proxy.cut();
@@ -79,7 +79,7 @@ test('the network goes before the first word: the question was not lost, and is 
 
 test('the process that wrote the answer is killed: what there is stays, and Continue gets the rest', async () => {
   page = await openPage(browser, `${proxy.url}/`);
-  await say(page, 'Killed mock:deltas=200,delay=30');
+  await say(page, 'Killed mock:deltas=100,delay=30');
   await shows('w9');
   for (const pid of parley.workerPids()) process.kill(pid, 'SIGKILL');
   await page.waitForSelector('.notice >> text=Continue', { timeout: 30_000 });

@@ -15,6 +15,7 @@ describe('looks', () => {
         const deltas = pieces(SAMPLE, 8);
         fixture.reply = () => ({ deltas, gate: gate.wait });
         await open({ size, colorScheme });
+        assert.equal(await page.isVisible('.with-keys'), size === 'desktop', 'a phone has no Shift+Enter');
         await shoot(page, `page-${size}-${colorScheme}-empty`);
         assert.deepEqual(await axe(page), []);
         await say(page, 'Show me what you can do, please.');
@@ -109,7 +110,7 @@ describe('as an app', () => {
   });
 
   test('it opens without a connection, says so, and keeps what was typed', async () => {
-    await open();
+    await open({ serviceWorkers: 'allow' });
     await page.evaluate(() => navigator.serviceWorker.ready);
     await page.fill('#field', 'typed before');
     await fixture.close();

@@ -22,7 +22,7 @@ describe('what the model writes', () => {
     ];
     await open();
     const shown = async (deltas) => {
-      fixture.reply = () => ({ deltas, delay: deltas.length > 1 ? 1 : 0 });
+      fixture.reply = () => ({ deltas, delay: deltas.length > 1 ? 1 : 0, together: 3 });
       await page.click('#new-chat');
       await say(page, 'x');
       await answered(page);

@@ -1,6 +1,7 @@
 /*
- * page_setup: a browser for the file, a fresh fixture and page for each test. `page` and `fixture` are live bindings: they
- * are what the running test has open.
+ * page_setup: a browser for the file, a fresh fixture for each test, and a page. `page` and `fixture` are live bindings: they
+ * are what the running test has open. Tests that want nothing special of their page share one: each fixture is an origin of
+ * its own, so nothing that a page keeps comes to the next test.
  */
 import { after, afterEach, before, beforeEach } from 'node:test';
 import { launch, openPage } from './browser.mjs';
@@ -9,15 +10,26 @@ import { startFixture } from './fixture.mjs';
 export let browser;
 export let fixture;
 export let page;
+let shared = null;
 
 before(async () => { browser = await launch(); });
 after(async () => { await browser.close(); });
 beforeEach(async () => { fixture = await startFixture(); });
 afterEach(async () => {
-  await page?.context().close();
+  if (page && page === shared) await leave(page);
+  else await page?.context().close();
   page = null;
   await fixture.close();
 });
+
+/** Make the shared page ready for the next test. */
+async function leave(used) {
+  await used.unrouteAll();
+  await used.context().setOffline(false);
+  for (const other of used.context().pages()) if (other !== used) await other.close();
+  await used.goto('about:blank');
+  used.problems.length = 0;
+}
 
 /** For a test that makes its own page or fixture: from now on it is the one that is closed afterwards. */
 export const usePage = (made) => { page = made; };
@@ -25,7 +37,12 @@ export const useFixture = (made) => { fixture = made; };
 
 /** Open the chat page and wait until it has found the server. */
 export async function open(options) {
-  page = await openPage(browser, fixture.url, options);
+  if (options) page = await openPage(browser, fixture.url, options);
+  else {
+    shared ??= await openPage(browser);
+    page = shared;
+    await page.goto(fixture.url);
+  }
   await page.waitForSelector('.status.up');
   return page;
 }

@@ -11,6 +11,7 @@ let browser;
 let fixture;
 let site;
 let page;
+let shared = null; // for tests that want nothing special of their page: each site is an origin of its own
 let attributes = '';
 let extra = '';
 let headers = {};
@@ -29,17 +30,25 @@ beforeEach(async () => {
   fixture = await startFixture();
 });
 afterEach(async () => {
-  await page?.context().close();
+  if (page && page === shared) {
+    await page.goto('about:blank');
+    page.problems.length = 0;
+  } else await page?.context().close();
   page = null;
   await site?.close();
   site = null;
   await fixture.close();
 });
 
-async function open(options = {}) {
+async function open(options) {
   site ??= await startSite(html, headers);
   fixture.origins = fixture.allowed(site.origin);
-  page = await openPage(browser, `${site.origin}/`, options);
+  if (options) page = await openPage(browser, `${site.origin}/`, options);
+  else {
+    shared ??= await openPage(browser);
+    page = shared;
+    await page.goto(`${site.origin}/`);
+  }
   await page.waitForSelector('.chat-toggle');
   return page;
 }
@@ -121,7 +130,7 @@ describe('a visitor', () => {
   });
 
   test('starts a new chat, and erases everything', async () => {
-    await open();
+    await open({}); // its own page: it answers dialogs
     await page.click('.chat-toggle');
     await say('one');
     await answered();

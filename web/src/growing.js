@@ -11,7 +11,8 @@ const FENCE = /^ {0,3}(`{3,}|~{3,})([^\n]*)\n/;
 /* All of a table's text but its last row; its head. */
 const ROWS = /^[^\n]*\n[^\n]*\n(?:[^\n]+\n)*(?=[^\n]+\n*$)/;
 const HEAD = /^[^\n]*\n[^\n]*\n/;
-const FRAME_MS = 16;
+const COSTLY_MS = 14; // of a frame's 16.7: what takes longer costs one,
+const REST_MS = 480; // so it is done in one frame of 28 at most
 const SLICE_MS = 6; // of a frame, for the last comparison,
 const LONG = 8000; // which waits for a frame of its own when the text is as long as this
 
@@ -180,7 +181,7 @@ export function createGrowing(container, markdown, { decorate = () => {}, paint 
     // Layout and paint count too. What would cost frames is done the less often the more it costs.
     setTimeout(() => {
       const took = performance.now() - begin;
-      restUntil = took > FRAME_MS ? now + Math.min(1500, took * took / 8) : 0;
+      restUntil = took > COSTLY_MS ? now + Math.min(1500, Math.max(REST_MS, took * 10)) : 0;
     });
     return undefined;
   }

@@ -35,7 +35,8 @@ export function createChat(parts, on) {
 
   function greet() {
     log.replaceChildren(h('div', { class: 'greeting' }, h('div', { class: 'mark' }, icon('chat')),
-      h('h2', {}, t('greeting')), h('p', {}, t('greeting_more', { name: parts.name() }))));
+      h('h2', {}, t('greeting')), h('p', {}, t('greeting_more', { name: parts.name() })),
+      h('p', { class: 'with-keys' }, t('greeting_keys'))));
   }
 
   function add(view) {
