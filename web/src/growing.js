@@ -12,7 +12,8 @@ const FENCE = /^ {0,3}(`{3,}|~{3,})([^\n]*)\n/;
 const ROWS = /^[^\n]*\n[^\n]*\n(?:[^\n]+\n)*(?=[^\n]+\n*$)/;
 const HEAD = /^[^\n]*\n[^\n]*\n/;
 const COSTLY_MS = 14; // of a frame's 16.7: what takes longer costs one,
-const REST_MS = 480; // so it is done in one frame of 28 at most
+const REST_MS = 480; // so it is done in one frame of 28 at most,
+const PATIENCE = 2; // but for the first two in a row, so that the first words come at once while all is cold
 const SLICE_MS = 6; // of a frame, for the last comparison,
 const LONG = 8000; // which waits for a frame of its own when the text is as long as this
 
@@ -40,6 +41,7 @@ export function createGrowing(container, markdown, { decorate = () => {}, paint 
   let code = null; // {writer, close, line, shown}: the open piece of code
   let frame = 0;
   let restUntil = 0;
+  let costly = 0; // renderings in a row
   let finished = false;
 
   function clearLive() {
@@ -181,7 +183,8 @@ export function createGrowing(container, markdown, { decorate = () => {}, paint 
     // Layout and paint count too. What would cost frames is done the less often the more it costs.
     setTimeout(() => {
       const took = performance.now() - begin;
-      restUntil = took > COSTLY_MS ? now + Math.min(1500, Math.max(REST_MS, took * 10)) : 0;
+      costly = took > COSTLY_MS ? costly + 1 : 0;
+      restUntil = costly > PATIENCE ? now + Math.min(1500, Math.max(REST_MS, took * 10)) : 0;
     });
     return undefined;
   }
