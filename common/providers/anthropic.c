@@ -143,21 +143,12 @@ static void put_messages(struct buf *out, const struct provider_call *call)
 
 static void put_tools(struct buf *out, const struct provider_call *call)
 {
-    if (call->tool_count == 0)
-        return;
-    json_put_member_raw(out, "tools", "[");
-    for (size_t i = 0; i < call->tool_count; i++) {
-        wire_put_comma(out);
-        buf_putc(out, '{');
-        json_put_member(out, "name", call->tools[i].name);
-        json_put_member(out, "description", call->tools[i].description);
-        json_put_member_raw(out, "input_schema", call->tools[i].parameters);
-        buf_putc(out, '}');
-    }
-    buf_putc(out, ']');
-    json_put_member_raw(out, "tool_choice",
-                        call->no_calls ? "{\"type\":\"none\"}"
-                                       : "{\"type\":\"auto\",\"disable_parallel_tool_use\":true}");
+    wire_put_tools(out, call, "{", "input_schema", "}");
+    if (call->tool_count > 0)
+        json_put_member_raw(out, "tool_choice",
+                            call->no_calls
+                                ? "{\"type\":\"none\"}"
+                                : "{\"type\":\"auto\",\"disable_parallel_tool_use\":true}");
 }
 
 static void put_body(struct buf *out, const struct provider_call *call)

@@ -57,25 +57,6 @@ static void put_use(struct buf *out, const struct chat_message *message, const s
     json_put_member_len(out, called ? "arguments" : "output", message->content, message->len);
 }
 
-static void put_tools(struct buf *out, const struct provider_call *call)
-{
-    if (call->tool_count == 0)
-        return;
-    json_put_member_raw(out, "tools", "[");
-    for (size_t i = 0; i < call->tool_count; i++) {
-        wire_put_comma(out);
-        buf_puts(out, "{\"type\":\"function\"");
-        json_put_member(out, "name", call->tools[i].name);
-        json_put_member(out, "description", call->tools[i].description);
-        json_put_member_raw(out, "parameters", call->tools[i].parameters);
-        buf_puts(out, ",\"strict\":true}");
-    }
-    buf_putc(out, ']');
-    if (call->no_calls)
-        json_put_member(out, "tool_choice", "none");
-    json_put_member_bool(out, "parallel_tool_calls", false);
-}
-
 static void put_input(struct buf *out, const struct provider_call *call)
 {
     json_put_member_raw(out, "input", "[");
@@ -106,7 +87,8 @@ static void put_body(struct buf *out, const struct provider_call *call)
     if (*call->system != '\0')
         json_put_member(out, "instructions", call->system);
     put_input(out, call);
-    put_tools(out, call);
+    wire_put_tools(out, call, "{\"type\":\"function\"", "parameters", ",\"strict\":true}");
+    wire_put_tool_choice(out, call);
     wire_put_temperature(out, provider, MAX_TEMPERATURE);
     if (provider->max_tokens > 0)
         json_put_member_int(out, "max_output_tokens", provider->max_tokens);

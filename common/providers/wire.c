@@ -77,6 +77,32 @@ void wire_put_temperature(struct buf *out, const struct provider *provider, doub
     json_put_member_raw(out, "temperature", number);
 }
 
+void wire_put_tools(struct buf *out, const struct provider_call *call, const char *open,
+                    const char *parameters, const char *close)
+{
+    if (call->tool_count == 0)
+        return;
+    json_put_member_raw(out, "tools", "[");
+    for (size_t i = 0; i < call->tool_count; i++) {
+        wire_put_comma(out);
+        buf_puts(out, open);
+        json_put_member(out, "name", call->tools[i].name);
+        json_put_member(out, "description", call->tools[i].description);
+        json_put_member_raw(out, parameters, call->tools[i].parameters);
+        buf_puts(out, close);
+    }
+    buf_putc(out, ']');
+}
+
+void wire_put_tool_choice(struct buf *out, const struct provider_call *call)
+{
+    if (call->tool_count == 0)
+        return;
+    if (call->no_calls)
+        json_put_member(out, "tool_choice", "none");
+    json_put_member_bool(out, "parallel_tool_calls", false);
+}
+
 enum result wire_check(const struct provider_request *request, struct fault *fault)
 {
     if (request->url.failed || request->headers.failed || request->body.failed)

@@ -38,6 +38,14 @@ void wire_put_temperature(struct buf *out, const struct provider *provider, doub
 /* What message `index` is, when it is no text; kind CHAT_USE_NONE otherwise. */
 struct chat_use wire_use(const struct provider_call *call, size_t index);
 
+/* The member "tools", nothing when there are none: of each the name, the description and, as `parameters`, the schema,
+ * between `open` and `close`. */
+void wire_put_tools(struct buf *out, const struct provider_call *call, const char *open,
+                    const char *parameters, const char *close);
+
+/* How OpenAI's formats say that one call at a time is wanted, or none at all; nothing without tools. */
+void wire_put_tool_choice(struct buf *out, const struct provider_call *call);
+
 /* RESULT_OK, or RESULT_TOO_LARGE with its fault when a part did not fit. */
 enum result wire_check(const struct provider_request *request, struct fault *fault);
 
