@@ -3,7 +3,7 @@
  * /api/messages/{id}/continue goes on from an answer that broke off. Both reply as a chat turn does, in the
  * contract that the conversation began with.
  *
- * Request thread; chat.c's chat_on_loop does the loop's part.
+ * Request thread; chat.c does the loop's part.
  */
 #include <json-c/json.h>
 #include <stdlib.h>
@@ -24,8 +24,12 @@
 
 #define CAP_CLIENT_ID 128
 
-typedef enum result begin_again(struct store *store, const struct store_again *again,
-                                struct store_again_begun *out, struct fault *fault);
+/* Which answer follows, and how the store begins it. */
+struct way {
+    enum result (*begin)(struct store *store, const struct store_again *again,
+                         struct store_again_begun *out, struct fault *fault);
+    bool continues; /* the answer named goes on; else its question is answered anew */
+};
 
 static enum result read_string(struct json_object *body, const char *key, size_t max, char **out,
                                struct fault *fault)
@@ -123,16 +127,15 @@ static enum result begin_quoted(const struct app *app, struct store_again *again
     return result == RESULT_OK ? RESULT_OK : RESULT_LIMITED;
 }
 
-static enum result begin(struct exchange *exchange, begin_again *verb, bool continues,
-                         struct json_object *body, struct turn_request *request, struct chat *chat,
-                         struct fault *fault)
+static enum result begin(struct exchange *exchange, const struct way *way, struct json_object *body,
+                         struct turn_request *request, struct chat *chat, struct fault *fault)
 {
     const struct config *config = exchange->app->config;
     struct choice choice;
     struct store_again again = {
         .owner = &exchange->owner,
-        .conversation_id = continues ? NULL : exchange->request.path_arg,
-        .message_id = continues ? exchange->request.path_arg : NULL,
+        .conversation_id = way->continues ? NULL : exchange->request.path_arg,
+        .message_id = way->continues ? exchange->request.path_arg : NULL,
         .client_message_id = request->client_message_id,
         .writer = exchange->app->writer,
         .history_max = (size_t)config->context_messages,
@@ -148,13 +151,14 @@ static enum result begin(struct exchange *exchange, begin_again *verb, bool cont
     again.provider = choice.provider->name;
     again.model = choice.model;
     again.lease_until_ms = again.now_ms + CHAT_LEASE_MS;
-    cost.answer_tokens = choice.provider->max_tokens + (continues ? answer_go_on_estimate() : 0);
+    cost.answer_tokens =
+        choice.provider->max_tokens + (way->continues ? answer_go_on_estimate() : 0);
     result = limits_admit(exchange->app->limits, &chat->limits, &cost, again.now_ms, fault);
     if (result != RESULT_OK)
         return result;
     again.limits = &chat->limits.in_store;
-    result = verb(exchange->app->store, &again, &begun, fault);
-    if (result == RESULT_LIMITED && !continues)
+    result = way->begin(exchange->app->store, &again, &begun, fault);
+    if (result == RESULT_LIMITED && !way->continues)
         result = begin_quoted(exchange->app, &again, request, chat, &begun, fault);
     limits_settle(exchange->app->store, &chat->limits, again.now_ms, result, fault);
     if (result != RESULT_OK) {
@@ -168,7 +172,7 @@ static enum result begin(struct exchange *exchange, begin_again *verb, bool cont
         chat_wants_stream(exchange, body, chat->client.dialect) ? ANSWER_STREAM : ANSWER_JSON;
     chat->client.question = begun.question;
     begun.question = NULL;
-    if (continues && !begun.turn.duplicate)
+    if (way->continues && !begun.turn.duplicate)
         result = answer_go_on(&begun.turn, fault);
     if (result == RESULT_OK)
         result = prepare_answer(exchange, &choice, request, &begun, chat, fault);
@@ -176,43 +180,32 @@ static enum result begin(struct exchange *exchange, begin_again *verb, bool cont
     return result;
 }
 
-static void answer_again(struct exchange *exchange, begin_again *verb, bool continues)
+static enum result prepare(struct exchange *exchange, const void *how, struct chat *chat,
+                           struct fault *fault)
 {
-    struct chat *chat = calloc(1, sizeof *chat);
     struct json_object *body = NULL;
     struct turn_request request = { 0 };
-    struct fault fault = { 0 };
-    enum result result;
+    enum result result = read_body(exchange, &body, &request, &chat->poll, fault);
 
-    if (chat == NULL) {
-        result = fault_set(&fault, RESULT_OVERLOADED, "overloaded", NULL,
-                           "The server is out of memory.");
-    } else {
-        rate_limit_plan(exchange, &chat->limits);
-        result = read_body(exchange, &body, &request, &chat->poll, &fault);
-        if (result == RESULT_OK)
-            result = chat_read_wish(body, "tool_calls", &chat->client.tool_calls, &fault);
-        if (result == RESULT_OK)
-            result = begin(exchange, verb, continues, body, &request, chat, &fault);
-        rate_limit_headers(exchange, &chat->limits);
-    }
+    if (result == RESULT_OK)
+        result = chat_read_wish(body, "tool_calls", &chat->client.tool_calls, fault);
+    if (result == RESULT_OK)
+        result = begin(exchange, how, body, &request, chat, fault);
     turn_request_free(&request);
     json_object_put(body);
-    if (result != RESULT_OK) {
-        response_fault(&exchange->response, &fault);
-        chat_free(chat);
-        return;
-    }
-    exchange->state = chat;
-    exchange->on_loop = chat_on_loop;
+    return result;
 }
 
 void endpoint_regenerate(struct exchange *exchange)
 {
-    answer_again(exchange, store_turn_regenerate, false);
+    static const struct way way = { store_turn_regenerate, false };
+
+    chat_ask(exchange, prepare, &way);
 }
 
 void endpoint_continue(struct exchange *exchange)
 {
-    answer_again(exchange, store_turn_continue, true);
+    static const struct way way = { store_turn_continue, true };
+
+    chat_ask(exchange, prepare, &way);
 }

@@ -345,7 +345,8 @@ static void asked_done(void *ctx)
     chat_free(chat);
 }
 
-void chat_on_loop(struct exchange *exchange)
+/* Start the answer, or follow the one that exists, and hand it to the client. */
+static void start_on_loop(struct exchange *exchange)
 {
     struct chat *chat = exchange->state;
 
@@ -362,32 +363,9 @@ void chat_on_loop(struct exchange *exchange)
     }
 }
 
-/* Read the body through `dialect` (NULL: the one that the body's fields choose) and begin. */
-static enum result prepare(struct exchange *exchange, const struct dialect *dialect,
-                           enum delivery delivery, struct chat *chat, struct fault *fault)
-{
-    struct buf *body_bytes = &exchange->request.body;
-    struct json_object *body = NULL;
-    const struct dialect *chosen = NULL;
-    enum result result = json_parse(body_bytes->data, body_bytes->len, &body, fault);
+/* ---- the endpoints ---- */
 
-    if (result == RESULT_OK)
-        result = dialect_choose(body, &chosen, fault);
-    if (dialect == NULL)
-        dialect = chosen;
-    if (result == RESULT_OK)
-        result = chat_read_wish(body, "tool_calls", &chat->client.tool_calls, fault);
-    if (result == RESULT_OK) {
-        chat->client.delivery =
-            wants_stream(exchange, body, dialect, delivery) ? ANSWER_STREAM : ANSWER_JSON;
-        result = chat_begin(exchange, body, dialect, chat, fault);
-    }
-    json_object_put(body);
-    buf_free(body_bytes);
-    return result;
-}
-
-static void ask(struct exchange *exchange, const struct dialect *dialect, enum delivery delivery)
+void chat_ask(struct exchange *exchange, chat_preparation *prepare, const void *how)
 {
     struct chat *chat = calloc(1, sizeof *chat);
     struct fault fault = { 0 };
@@ -398,7 +376,7 @@ static void ask(struct exchange *exchange, const struct dialect *dialect, enum d
                            "The server is out of memory.");
     } else {
         rate_limit_plan(exchange, &chat->limits);
-        result = prepare(exchange, dialect, delivery, chat, &fault);
+        result = prepare(exchange, how, chat, &fault);
         rate_limit_headers(exchange, &chat->limits);
     }
     if (result != RESULT_OK) {
@@ -407,20 +385,56 @@ static void ask(struct exchange *exchange, const struct dialect *dialect, enum d
         return;
     }
     exchange->state = chat;
-    exchange->on_loop = chat_on_loop;
+    exchange->on_loop = start_on_loop;
+}
+
+struct way {
+    const struct dialect *dialect; /* NULL: the one that the body's fields choose */
+    enum delivery delivery;
+};
+
+static enum result prepare(struct exchange *exchange, const void *how, struct chat *chat,
+                           struct fault *fault)
+{
+    const struct way *way = how;
+    const struct dialect *dialect = way->dialect, *chosen = NULL;
+    struct buf *body_bytes = &exchange->request.body;
+    struct json_object *body = NULL;
+    enum result result = json_parse(body_bytes->data, body_bytes->len, &body, fault);
+
+    if (result == RESULT_OK)
+        result = dialect_choose(body, &chosen, fault);
+    if (dialect == NULL)
+        dialect = chosen;
+    if (result == RESULT_OK)
+        result = chat_read_wish(body, "tool_calls", &chat->client.tool_calls, fault);
+    if (result == RESULT_OK) {
+        chat->client.delivery =
+            wants_stream(exchange, body, dialect, way->delivery) ? ANSWER_STREAM : ANSWER_JSON;
+        result = chat_begin(exchange, body, dialect, chat, fault);
+    }
+    json_object_put(body);
+    buf_free(body_bytes);
+    return result;
 }
 
 void endpoint_chat(struct exchange *exchange)
 {
-    ask(exchange, NULL, DELIVER_AS_ASKED);
+    static const struct way way = { NULL, DELIVER_AS_ASKED };
+
+    chat_ask(exchange, prepare, &way);
 }
 
 void endpoint_chat_stream(struct exchange *exchange)
 {
-    ask(exchange, NULL, DELIVER_STREAM);
+    static const struct way way = { NULL, DELIVER_STREAM };
+
+    chat_ask(exchange, prepare, &way);
 }
 
 void endpoint_chat_simple(struct exchange *exchange)
 {
-    ask(exchange, &dialect_simple, DELIVER_JSON);
+    static const struct way way = { &dialect_simple, DELIVER_JSON };
+
+    chat_ask(exchange, prepare, &way);
 }

@@ -43,8 +43,13 @@ struct chat {
 };
 void chat_free(struct chat *chat); /* NULL is fine */
 
-/* exchange->on_loop: start the answer, or follow the one that exists, and hand it to the client. */
-void chat_on_loop(struct exchange *exchange);
+/*
+ * Request thread, the whole of an endpoint that asks: plan the limits, let `prepare` fill the chat from the request,
+ * and give it to the loop; a failure of `prepare` is the response. `how` is handed through.
+ */
+typedef enum result chat_preparation(struct exchange *exchange, const void *how, struct chat *chat,
+                                     struct fault *fault);
+void chat_ask(struct exchange *exchange, chat_preparation *prepare, const void *how);
 
 /* The body's "stream" wins, then an Accept that names SSE, then the contract's habit. */
 bool chat_wants_stream(const struct exchange *exchange, struct json_object *body,

@@ -220,11 +220,13 @@ static char *page_so_far(const struct exchange *exchange, const struct chat *cha
     return page;
 }
 
-static enum result prepare(struct exchange *exchange, struct chat *chat, struct fault *fault)
+static enum result prepare(struct exchange *exchange, const void *how, struct chat *chat,
+                           struct fault *fault)
 {
     struct json_object *body = json_object_new_object();
     enum result result = read_form(&exchange->request.body, body, fault);
 
+    (void)how;
     if (result == RESULT_OK)
         result = chat_begin(exchange, body, &dialect_page, chat, fault);
     json_object_put(body);
@@ -239,23 +241,5 @@ static enum result prepare(struct exchange *exchange, struct chat *chat, struct 
 
 void endpoint_chat_form(struct exchange *exchange)
 {
-    struct chat *chat = calloc(1, sizeof *chat);
-    struct fault fault = { 0 };
-    enum result result;
-
-    if (chat == NULL) {
-        result = fault_set(&fault, RESULT_OVERLOADED, "overloaded", NULL,
-                           "The server is out of memory.");
-    } else {
-        rate_limit_plan(exchange, &chat->limits);
-        result = prepare(exchange, chat, &fault);
-        rate_limit_headers(exchange, &chat->limits);
-    }
-    if (result != RESULT_OK) {
-        response_fault(&exchange->response, &fault);
-        chat_free(chat);
-        return;
-    }
-    exchange->state = chat;
-    exchange->on_loop = chat_on_loop;
+    chat_ask(exchange, prepare, NULL);
 }
