@@ -236,7 +236,7 @@ static void call_run(uv_work_t *work)
     store_items_add(job->answers->options.store, job->message_id, false, NULL, &item, 1);
 }
 
-/* A store that is out of order is no reason to fail: the end of the answer will try again, and tell. */
+/* A store that is out of order is no reason to fail: it has logged that, and the history will lack the call. */
 static void call_done(uv_work_t *work, int status)
 {
     struct call_job *job = work->data;

@@ -5,6 +5,7 @@
 #include "common/base/text.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Bytes of the character that `lead` begins; 0 when nothing can begin with it. */
@@ -237,6 +238,18 @@ bool text_same_nocase(const char *a, const char *b)
 bool text_starts_with(const char *text, const char *prefix)
 {
     return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+char *text_dup(const char *text, size_t len)
+{
+    char *out = malloc(len + 1);
+
+    if (out == NULL)
+        return NULL;
+    if (len > 0)
+        memcpy(out, text, len);
+    out[len] = '\0';
+    return out;
 }
 
 bool text_copy(char *target, size_t size, const char *source)

@@ -62,6 +62,9 @@ bool text_starts_with(const char *text, const char *prefix);
  */
 bool text_copy(char *target, size_t size, const char *source);
 
+/* A copy of `len` bytes with a NUL behind them, the caller's to free; NULL only when out of memory. */
+char *text_dup(const char *text, size_t len);
+
 /*
  * Percent-decode a path segment or (plus_is_space) a query value in place; false on malformed %XX
  * or %00.

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "common/base/json.h"
+
 static const char *const finish_names[] = {
     [FINISH_NONE] = "",           [FINISH_STOP] = "stop",
     [FINISH_LENGTH] = "length",   [FINISH_CONTENT_FILTER] = "content_filter",
@@ -27,4 +29,21 @@ enum finish_reason finish_reason_parse(const char *name)
         if (strcmp(name, finish_names[i]) == 0)
             return (enum finish_reason)i;
     return FINISH_NONE;
+}
+
+void stream_usage_put(struct buf *out, const struct stream_usage *usage)
+{
+    if (usage == NULL || !usage->known)
+        return;
+    buf_puts(out, ",\"usage\":{");
+    json_put_member_int(out, "prompt_tokens", usage->prompt_tokens);
+    json_put_member_int(out, "completion_tokens", usage->completion_tokens);
+    json_put_member_int(out, "total_tokens", usage->total_tokens);
+    if (usage->cached_tokens > 0)
+        json_put_member_int(out, "cached_tokens", usage->cached_tokens);
+    if (usage->reasoning_tokens > 0)
+        json_put_member_int(out, "reasoning_tokens", usage->reasoning_tokens);
+    if (usage->estimated)
+        json_put_member_bool(out, "estimated", true);
+    buf_puts(out, "}");
 }

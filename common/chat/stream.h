@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/buf.h"
 #include "common/base/result.h"
 
 /* Why an answer ended: one vocabulary for all providers. */
@@ -58,6 +59,9 @@ struct stream_event {
     const struct stream_usage *usage;
     const struct fault *fault;
 };
+
+/* `"usage":{…}` as a further member of a JSON object; nothing when `usage` is NULL or its figures are unknown. */
+void stream_usage_put(struct buf *out, const struct stream_usage *usage);
 
 /* Receives events in order, on the thread that feeds the provider's decoder. */
 typedef void stream_sink(void *ctx, const struct stream_event *event);

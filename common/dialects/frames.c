@@ -56,23 +56,6 @@ void frames_delta(const struct turn_reply *reply, const char *text, size_t len, 
     buf_put(out, ",\"done\":false}\n\n", 16);
 }
 
-void frames_put_usage(struct buf *out, const struct stream_usage *usage)
-{
-    if (usage == NULL || !usage->known)
-        return;
-    buf_puts(out, ",\"usage\":{");
-    json_put_member_int(out, "prompt_tokens", usage->prompt_tokens);
-    json_put_member_int(out, "completion_tokens", usage->completion_tokens);
-    json_put_member_int(out, "total_tokens", usage->total_tokens);
-    if (usage->cached_tokens > 0)
-        json_put_member_int(out, "cached_tokens", usage->cached_tokens);
-    if (usage->reasoning_tokens > 0)
-        json_put_member_int(out, "reasoning_tokens", usage->reasoning_tokens);
-    if (usage->estimated)
-        json_put_member_bool(out, "estimated", true);
-    buf_puts(out, "}");
-}
-
 void frames_put_timestamp(struct buf *out, const struct turn_reply *reply)
 {
     char stamp[CLOCK_RFC3339_SIZE];
@@ -94,7 +77,7 @@ void frames_last(const struct turn_reply *reply, size_t offset, struct buf *out)
     json_put_member(out, "finish_reason", finish_reason_name(reply->finish));
     json_put_member(out, "provider", reply->provider);
     json_put_member(out, "model", reply->model);
-    frames_put_usage(out, reply->usage);
+    stream_usage_put(out, reply->usage);
     if (reply->cached)
         json_put_member_bool(out, "cached", true);
     frames_put_sources(out, reply);

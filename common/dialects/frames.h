@@ -16,9 +16,6 @@ void frames_last(const struct turn_reply *reply, size_t offset, struct buf *out)
 void frames_failed(const struct turn_reply *reply, const struct fault *fault, size_t offset,
                    struct buf *out);
 
-/* `"usage":{…}` as a member; nothing when the figures are unknown. */
-void frames_put_usage(struct buf *out, const struct stream_usage *usage);
-
 /* `"sources":[…]` as a member; nothing when the answer was given none. */
 void frames_put_sources(struct buf *out, const struct turn_reply *reply);
 

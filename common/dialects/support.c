@@ -35,7 +35,7 @@ static void reply_json(const struct turn_reply *reply, struct buf *out)
     json_put_member(out, "finish_reason", finish_reason_name(reply->finish));
     json_put_member(out, "provider", reply->provider);
     json_put_member(out, "model", reply->model);
-    frames_put_usage(out, reply->usage);
+    stream_usage_put(out, reply->usage);
     if (reply->cached)
         json_put_member_bool(out, "cached", true);
     frames_put_sources(out, reply);

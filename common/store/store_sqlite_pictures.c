@@ -5,6 +5,7 @@
  *
  * Part of jobs of store_sqlite_turn.c; runs on request threads.
  */
+#include "common/base/text.h"
 #include "common/store/store_sqlite.h"
 
 #include <stdlib.h>
@@ -40,17 +41,6 @@ void store_sqlite_pictures_insert(struct db *db, int64_t message, const struct s
     }
 }
 
-static char *copy(const char *text, size_t len)
-{
-    char *out = malloc(len + 1);
-
-    if (out == NULL)
-        return NULL;
-    memcpy(out, text, len);
-    out[len] = '\0';
-    return out;
-}
-
 /* In front of those that are there: the newest comes first. False when out of memory. */
 static bool put_first(struct chat_images *images, const char *mime, const char *base64, size_t len)
 {
@@ -62,7 +52,7 @@ static bool put_first(struct chat_images *images, const char *mime, const char *
         return false;
     images->list = grown;
     mime_copy = strdup(mime);
-    base64_copy = copy(base64, len);
+    base64_copy = text_dup(base64, len);
     if (mime_copy == NULL || base64_copy == NULL) {
         free(mime_copy);
         free(base64_copy);

@@ -37,19 +37,6 @@ static enum result out_of_memory(struct fault *fault)
     return fault_set(fault, RESULT_INTERNAL, "internal", NULL, "Out of memory.");
 }
 
-/* A copy with a NUL behind it; NULL only when out of memory. */
-static char *copy(const char *text, size_t len)
-{
-    char *out = malloc(len + 1);
-
-    if (out == NULL)
-        return NULL;
-    if (len > 0)
-        memcpy(out, text, len);
-    out[len] = '\0';
-    return out;
-}
-
 static bool is_session(const struct store_turn *turn)
 {
     return strcmp(turn->contract, CONTRACT_SESSION) == 0;
@@ -150,7 +137,7 @@ static enum result take_found(struct db_stmt *stmt, struct begin *begin)
     text_copy(begin->out->conversation_id, CAP_ID, db_text(stmt, 1, NULL));
     context = db_text(stmt, 2, &context_len);
     if (given == NULL && context != NULL) {
-        begin->out->context_json = copy(context, context_len);
+        begin->out->context_json = text_dup(context, context_len);
         if (begin->out->context_json == NULL)
             result = out_of_memory(begin->fault);
     }

@@ -8,25 +8,13 @@
  *
  * Runs on request threads, inside a write job.
  */
+#include "common/base/text.h"
 #include "common/store/store_sqlite_window.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define HISTORY_FIRST 16 /* places to begin with; doubled as needed */
-
-/* A copy with a NUL behind it; NULL only when out of memory. */
-static char *copy(const char *text, size_t len)
-{
-    char *out = malloc(len + 1);
-
-    if (out == NULL)
-        return NULL;
-    if (len > 0)
-        memcpy(out, text, len);
-    out[len] = '\0';
-    return out;
-}
 
 /* Places are doubled when a power of two of them is full. */
 static bool make_room(struct store_turn_begun *out)
@@ -57,7 +45,7 @@ bool store_sqlite_window_add(struct store_turn_begun *out, enum chat_role role, 
         return false;
     place = &out->history[out->history_len];
     out->rows[out->history_len] = 0;
-    *place = (struct chat_message){ role, copy(content, len), len };
+    *place = (struct chat_message){ role, text_dup(content, len), len };
     out->history_len += place->content != NULL ? 1 : 0;
     return place->content != NULL;
 }

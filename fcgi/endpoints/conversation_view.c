@@ -135,23 +135,6 @@ static bool head_json(void *ctx, const struct store_conversation *conversation)
     return true;
 }
 
-static void put_usage(struct buf *out, const struct stream_usage *usage)
-{
-    if (!usage->known)
-        return;
-    buf_puts(out, ",\"usage\":{");
-    json_put_member_int(out, "prompt_tokens", usage->prompt_tokens);
-    json_put_member_int(out, "completion_tokens", usage->completion_tokens);
-    json_put_member_int(out, "total_tokens", usage->total_tokens);
-    if (usage->cached_tokens > 0)
-        json_put_member_int(out, "cached_tokens", usage->cached_tokens);
-    if (usage->reasoning_tokens > 0)
-        json_put_member_int(out, "reasoning_tokens", usage->reasoning_tokens);
-    if (usage->estimated)
-        json_put_member_bool(out, "estimated", true);
-    buf_putc(out, '}');
-}
-
 static void put_answer(struct buf *out, const struct store_message *message)
 {
     json_put_member(out, "provider", message->provider);
@@ -168,7 +151,7 @@ static void put_answer(struct buf *out, const struct store_message *message)
         json_put_member_int(out, "rating", message->rating);
     if (message->sources != NULL)
         json_put_member_raw(out, "sources", message->sources);
-    put_usage(out, &message->usage);
+    stream_usage_put(out, &message->usage);
 }
 
 /* The next of the items of a message that is, or is not, the call of a tool. */
