@@ -119,7 +119,7 @@ static void check_usage(const struct stream_usage *usage, const char *wanted)
     struct buf out;
     buf_init(&out, 4096);
     buf_puts(&out, "{\"a\":1");
-    frames_put_usage(&out, usage);
+    stream_usage_put(&out, usage);
     assert_string_equal(buf_str(&out), wanted);
     buf_free(&out);
 }
