@@ -123,8 +123,10 @@ describe('USER_ID_ACCESS=owner', () => {
         const ada = new Visitor(at);
         await ada.chat(`frank-${front}`);
         const cookie = ada.cookie;
-        for (const [from, to] of [[/.$/, (c) => (c === 'A' ? 'Q' : 'A')], [/vis_./, 'vis__'], [/v1/, 'v2']]) {
+        const other_than = (c) => (c === 'A' ? 'Q' : 'A');
+        for (const [from, to] of [[/.$/, other_than], [/(?<=vis_)./, other_than], [/v1/, 'v2']]) {
           const altered = cookie.replace(from, to);
+          assert.notEqual(altered, cookie);
           const other = new Visitor(at);
           other.cookie = altered;
           assertUnknown(await other.chat(`frank-${front}`));
