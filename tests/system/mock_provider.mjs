@@ -18,6 +18,7 @@
  *   deltas=N      pieces of text (3)          text=WORD  each piece, default "w0 ", "w1 ", ...
  *   delay=MS      between pieces (0)          size=N     pieces of N letters "x"
  *   head=MS       before the response head    first=MS   between head and first piece
+ *   step=1        no piece after the first before the test has called call.step()
  *   stamp=1       pieces are "[<process.hrtime in ns>] ": when each one left
  *   finish=WORD   finish_reason (stop)        usage=0    no usage chunk, although asked for
  *   done=0        no [DONE]                   crlf=1     CRLF line ends
@@ -35,11 +36,11 @@
  *   hang=WHERE    silence for ever: head (before the response head), first (before the first piece), or a
  *                 number: after so many pieces
  */
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import http from 'node:http';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 
-const NUMBERS = ['deltas', 'delay', 'size', 'head', 'first', 'stamp', 'usage', 'done', 'crlf', 'comments',
+const NUMBERS = ['deltas', 'delay', 'size', 'head', 'first', 'stamp', 'step', 'usage', 'done', 'crlf', 'comments',
   'split', 'pause', 'status', 'cut', 'end', 'error', 'line', 'badutf8'];
 const DEFAULTS = { deltas: 3, delay: 0, head: 0, first: 0, usage: 1, done: 1, finish: 'stop' };
 
@@ -63,7 +64,10 @@ class Call {
     this.leftAt = null;  /* when the client closed the connection before that */
     this.left = new Promise((resolve) => { this.leave = resolve; });
     this.ended = new Promise((resolve) => { this.end = resolve; });
+    this.steps = new EventEmitter();
   }
+  /* Lets the next piece of a script with step=1 go. */
+  step() { this.steps.emit('step'); }
   get text() { return this.sent.map((piece) => piece.text).join(''); }
 }
 
@@ -205,6 +209,7 @@ async function stream(call, res, script) {
   await body.frame(chunk(call, { role: 'assistant', content: '' }));
   for (let i = 0; i < script.deltas; i++) {
     if (i > 0 && script.delay) await sleep(script.delay);
+    if (i > 0 && script.step) await Promise.race([once(call.steps, 'step'), call.left]);
     if (res.destroyed || await interrupt(call, res, body, script, i)) return;
     await sendPiece(call, body, script, i);
   }
