@@ -22,9 +22,12 @@
 
 #define STATEMENTS_MAX 100  /* distinct statements of one handle; the store has about half */
 #define WAL_PAGES      2000 /* checkpoint each time the log has grown by so many: 8 MB */
-#define WAL_PAGES_PRESSED                                                                          \
-    16000 /* the log never came to rest: let the writers wait once, so that it does */
-#define WAL_KEEP_BYTES "16777216"
+/*
+ * In a log that did not begin anew by itself the writers wait for what is left of a checkpoint, so that it does. A
+ * log that keeps its size costs half of one that grows, where the file system must find and clear each page.
+ */
+#define WAL_PAGES_PRESSED 4000
+#define WAL_KEEP_BYTES    "33554432"
 
 struct db_stmt {
     struct db *db;
@@ -292,20 +295,25 @@ enum db_status db_use_wal(struct db *db)
     return db_is_wal(db) ? DB_OK : use_delete(db, "the file system cannot do WAL");
 }
 
+static void checkpoint(struct db *db, int mode)
+{
+    int code = sqlite3_wal_checkpoint_v2(db->sqlite, NULL, mode, NULL, NULL);
+
+    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY)
+        log_error("store_checkpoint", LOG_INT("sqlite_code", code),
+                  LOG_STR("message", sqlite3_errmsg(db->sqlite)));
+}
+
 void db_checkpoint(struct db *db)
 {
-    int code, mode = db->wal_pages < WAL_PAGES_PRESSED ? SQLITE_CHECKPOINT_PASSIVE
-                                                       : SQLITE_CHECKPOINT_RESTART;
-
     if (db->wal_pages < db->checkpoint_at - WAL_PAGES)
         db->checkpoint_at = WAL_PAGES; /* the log began anew */
     if (db->wal_pages < db->checkpoint_at)
         return;
     db->checkpoint_at = db->wal_pages + WAL_PAGES;
-    code = sqlite3_wal_checkpoint_v2(db->sqlite, NULL, mode, NULL, NULL);
-    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY)
-        log_error("store_checkpoint", LOG_INT("sqlite_code", code),
-                  LOG_STR("message", sqlite3_errmsg(db->sqlite)));
+    checkpoint(db, SQLITE_CHECKPOINT_PASSIVE);
+    if (db->wal_pages >= WAL_PAGES_PRESSED)
+        checkpoint(db, SQLITE_CHECKPOINT_RESTART);
 }
 
 /* ---- statements ---- */
