@@ -1,7 +1,7 @@
 /*
  * answers_persist: the store's side of running answers. Every job is short blocking work on libuv's pool
- * and comes back to the loop: one checkpoint of all growing answers each tick, one final commit per
- * answer, one look at all followed answers.
+ * and comes back to the loop: one checkpoint of all growing answers each tick, one final commit of
+ * the answers that ended meanwhile, one look at all followed answers.
  *
  * The jobs get copies (or, for the final commit, an answer that no longer changes), so no lock is needed.
  */
@@ -133,17 +133,9 @@ void persist_checkpoint(struct answers *answers)
 
 /* ---- the final commit ---- */
 
-struct end_job {
-    uv_work_t work;
-    struct answer *answer; /* in phase ENDING nobody changes or frees it */
-    enum result result;
-};
-
-static void end_run(uv_work_t *work)
+static struct store_answer_end end_of(const struct answer *answer)
 {
-    struct end_job *job = work->data;
-    const struct answer *answer = job->answer;
-    struct store_answer_end end = {
+    return (struct store_answer_end){
         .message_row = answer->row,
         .message_id = answer->message_id,
         .writer = answer->answers->options.writer,
@@ -167,35 +159,70 @@ static void end_run(uv_work_t *work)
             answer->finished_ms + answer->answers->options.config->response_cache_s * 1000,
         .now_ms = answer->finished_ms,
     };
+}
 
-    job->result = store_answer_end(answer->answers->options.store, &end);
+static void end_run(uv_work_t *work)
+{
+    struct answers *answers = work->data;
+    struct end_job *job = &answers->end_job;
+    struct store_answer_end ends[STORE_ENDS_MAX];
+
+    for (size_t i = 0; i < job->count; i++)
+        ends[i] = end_of(job->ended[i]);
+    store_answers_end(answers->options.store, ends, job->count, job->results);
+}
+
+static struct answer *take_ending(struct answers *answers)
+{
+    struct answer *answer = answers->ending;
+
+    answers->ending = answer->ending_next;
+    if (answers->ending == NULL)
+        answers->ending_last = NULL;
+    answer->ending_next = NULL;
+    return answer;
+}
+
+static void end_done(uv_work_t *work, int status);
+
+static void end_next(struct answers *answers)
+{
+    struct end_job *job = &answers->end_job;
+
+    if (job->busy || answers->ending == NULL)
+        return;
+    job->busy = true;
+    job->work.data = answers;
+    for (job->count = 0; answers->ending != NULL && job->count < STORE_ENDS_MAX; job->count++)
+        job->ended[job->count] = take_ending(answers);
+    answers->jobs++;
+    uv_queue_work(answers->loop, &job->work, end_run, end_done);
 }
 
 static void end_done(uv_work_t *work, int status)
 {
-    struct end_job *job = work->data;
-    struct answer *answer = job->answer;
-    /* A row that is gone was erased meanwhile: there is nothing left to save. */
-    bool stored = job->result == RESULT_OK || job->result == RESULT_NOT_FOUND;
+    struct answers *answers = work->data;
+    const struct end_job done = answers->end_job;
 
     (void)status;
-    free(job);
-    answer->answers->jobs--;
-    answer_committed(answer, stored);
+    answers->jobs--;
+    answers->end_job.busy = false;
+    end_next(answers);
+    for (size_t i = 0; i < done.count; i++) {
+        /* A row that is gone was erased meanwhile: there is nothing left to save. */
+        bool stored = done.results[i] == RESULT_OK || done.results[i] == RESULT_NOT_FOUND;
+
+        answer_committed(done.ended[i], stored);
+    }
 }
 
 void persist_end(struct answer *answer)
 {
-    struct end_job *job = calloc(1, sizeof *job);
+    struct answers *answers = answer->answers;
 
-    if (job == NULL) {
-        answer_committed(answer, false);
-        return;
-    }
-    job->work.data = job;
-    job->answer = answer;
-    answer->answers->jobs++;
-    uv_queue_work(answer->answers->loop, &job->work, end_run, end_done);
+    *(answers->ending_last != NULL ? answers->ending_last : &answers->ending) = answer;
+    answers->ending_last = &answer->ending_next;
+    end_next(answers);
 }
 
 /* ---- marks of others ---- */

@@ -39,6 +39,7 @@ struct answer {
     struct answers *answers;
     struct answer *next, *prev; /* all answers that are here */
     struct answer *bucket_next; /* same bucket of the table */
+    struct answer *ending_next; /* waits for its final commit, too */
     enum answer_phase phase;
     char message_id[CAP_ID];
     char conversation_id[CAP_ID];
@@ -97,6 +98,15 @@ struct answer {
     int64_t finished_ms;                /* wall clock */
 };
 
+/* The final commit: one at a time, and what ends meanwhile is committed together by the next. */
+struct end_job {
+    uv_work_t work;
+    bool busy;
+    size_t count;
+    struct answer *ended[STORE_ENDS_MAX]; /* in phase ENDING nobody changes or frees them */
+    enum result results[STORE_ENDS_MAX];
+};
+
 struct answers {
     uv_loop_t *loop;
     struct answers_options options;
@@ -107,6 +117,8 @@ struct answers {
     size_t unsaved; /* ended, but the store did not take the end yet */
     uint64_t lost;  /* ends that were given up */
     uv_timer_t tick, follow, expire;
+    struct answer *ending, **ending_last; /* wait for the final commit, oldest first */
+    struct end_job end_job;
     bool checkpoint_busy, follow_busy, stops_busy, expire_busy;
     unsigned jobs;        /* on request threads */
     unsigned open_timers; /* while closing */

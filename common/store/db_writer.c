@@ -30,14 +30,20 @@ enum job_state {
     JOB_DONE
 };
 
+/*
+ * Where a caller waits for its jobs. It belongs to the writer, so that it can be signalled without the mutex: whoever is
+ * woken while the waker holds that would have to sleep again at once.
+ */
+struct waiter {
+    pthread_cond_t changed;
+    struct waiter *next; /* free ones */
+};
+
 /* Lives on its caller's stack. */
 struct job {
-    db_writer_job *run;
-    void *arg;
-    enum result result;
-    enum db_status why;
+    struct db_writer_work *work;
     enum job_state state;
-    pthread_cond_t changed;
+    struct waiter *waiter;
     struct job *next;
 };
 
@@ -46,6 +52,7 @@ struct db_writer {
     struct db *db;            /* the leader's; NULL until needed */
     pthread_mutex_t mutex;    /* everything below */
     struct job *first, *last; /* queue */
+    struct waiter *waiters;   /* not in use */
     bool led;
     struct db_writer_stats stats;
 };
@@ -66,6 +73,11 @@ void db_writer_free(struct db_writer *writer)
     if (writer == NULL)
         return;
     db_close(writer->db);
+    for (struct waiter *waiter = writer->waiters, *next; waiter != NULL; waiter = next) {
+        next = waiter->next;
+        pthread_cond_destroy(&waiter->changed);
+        free(waiter);
+    }
     pthread_mutex_destroy(&writer->mutex);
     free(writer);
 }
@@ -116,15 +128,23 @@ static size_t take_group(struct db_writer *writer, struct job **group)
     return count;
 }
 
-static void finish_group(struct db_writer *writer, struct job *const *group, size_t count)
+/* Gives who waits for these jobs besides the leader, each once, as the jobs of one caller are neighbours. Once the
+ * mutex is free, the jobs may be gone. */
+static size_t finish_group(struct db_writer *writer, struct job *const *group, size_t count,
+                           const struct waiter *leader, struct waiter **waiters)
 {
+    size_t waiting = 0;
+
     writer->stats.jobs += count;
     writer->stats.commits++;
     for (size_t i = 0; i < count; i++) {
+        struct waiter *waiter = group[i]->waiter;
+
         group[i]->state = JOB_DONE;
-        /* With the mutex held: once it is free the job's stack may be gone. */
-        pthread_cond_signal(&group[i]->changed);
+        if (waiter != leader && (waiting == 0 || waiters[waiting - 1] != waiter))
+            waiters[waiting++] = waiter;
     }
+    return waiting;
 }
 
 static void pass_on(struct db_writer *writer)
@@ -133,15 +153,13 @@ static void pass_on(struct db_writer *writer)
     if (!writer->led)
         return;
     writer->first->state = JOB_LEADS;
-    pthread_cond_signal(&writer->first->changed);
+    pthread_cond_signal(&writer->first->waiter->changed);
 }
 
-/* Wait until done or leading. False when neither came in time; then the job has left the queue. */
-static bool wait_turn(struct db_writer *writer, struct job *job)
+static struct timespec deadline_of(const struct db_writer *writer)
 {
     const int busy_ms = writer->options->busy_ms;
     struct timespec deadline;
-    bool late = false;
 
     clock_gettime(CLOCK_MONOTONIC, &deadline);
     deadline.tv_sec += busy_ms / 1000;
@@ -150,16 +168,22 @@ static bool wait_turn(struct db_writer *writer, struct job *job)
         deadline.tv_sec++;
         deadline.tv_nsec -= 1000000000L;
     }
+    return deadline;
+}
+
+/* Wait until done or leading. When neither comes in time, the job leaves the queue with the result it came with. */
+static void wait_turn(struct db_writer *writer, struct job *job, const struct timespec *deadline)
+{
+    pthread_cond_t *changed = &job->waiter->changed;
+    bool late = false;
+
     while (job->state == JOB_WAITING && !late)
-        late = pthread_cond_timedwait(&job->changed, &writer->mutex, &deadline) != 0;
-    if (job->state == JOB_WAITING) {
+        late = pthread_cond_timedwait(changed, &writer->mutex, deadline) != 0;
+    if (job->state == JOB_WAITING)
         dequeue(writer, job);
-        return false;
-    }
     /* Somebody is running it; how long that takes is bounded by that leader's own deadlines. */
     while (job->state == JOB_TAKEN)
-        pthread_cond_wait(&job->changed, &writer->mutex);
-    return true;
+        pthread_cond_wait(changed, &writer->mutex);
 }
 
 /* ---- a group; the mutex is not held ---- */
@@ -167,26 +191,26 @@ static bool wait_turn(struct db_writer *writer, struct job *job)
 static void fail_all(struct job *const *group, size_t count, enum db_status why)
 {
     for (size_t i = 0; i < count; i++) {
-        group[i]->result = RESULT_STORE_DOWN;
-        group[i]->why = why;
+        group[i]->work->result = RESULT_STORE_DOWN;
+        group[i]->work->why = why;
     }
 }
 
 /* Run one job; the result is that of the transaction: not DB_OK when it is lost, and the group with it. */
-static enum db_status run_job(struct db *db, struct job *job, bool in_savepoint)
+static enum db_status run_job(struct db *db, struct db_writer_work *work, bool in_savepoint)
 {
     if (in_savepoint && !db_run(db_prepare(db, "SAVEPOINT job")))
         return db_status(db);
-    job->result = job->run(db, job->arg);
-    job->why = db_status(db);
-    if (job->why != DB_OK)
-        job->result = RESULT_STORE_DOWN;
+    work->result = work->run(db, work->arg);
+    work->why = db_status(db);
+    if (work->why != DB_OK)
+        work->result = RESULT_STORE_DOWN;
     db_clear(db);
     if (!db_in_transaction(db))
-        return job->why != DB_OK ? job->why : DB_FAILED;
+        return work->why != DB_OK ? work->why : DB_FAILED;
     if (!in_savepoint)
         return DB_OK;
-    if (job->result != RESULT_OK)
+    if (work->result != RESULT_OK)
         db_run(db_prepare(db, "ROLLBACK TO job"));
     db_run(db_prepare(db, "RELEASE job"));
     return db_status(db);
@@ -197,13 +221,13 @@ static enum db_status run_transaction(struct db *db, struct job *const *group, s
     if (!db_begin(db))
         return db_status(db);
     for (size_t i = 0; i < count; i++) {
-        enum db_status lost = run_job(db, group[i], count > 1);
+        enum db_status lost = run_job(db, group[i]->work, count > 1);
 
         if (lost != DB_OK)
             return lost;
     }
     /* A lone job has no savepoint: its failure is undone by not committing. */
-    if (count == 1 && group[0]->result != RESULT_OK)
+    if (count == 1 && group[0]->work->result != RESULT_OK)
         return DB_OK;
     return db_commit(db) ? DB_OK : db_status(db);
 }
@@ -228,7 +252,7 @@ static void run_group(struct db_writer *writer, struct job *const *group, size_t
     if (lost != DB_OK)
         fail_all(group, count, lost);
     for (size_t i = 0; i < count; i++)
-        broken = broken || group[i]->why == DB_BROKEN;
+        broken = broken || group[i]->work->why == DB_BROKEN;
     if (broken) {
         db_close(writer->db);
         writer->db = NULL;
@@ -236,16 +260,19 @@ static void run_group(struct db_writer *writer, struct job *const *group, size_t
 }
 
 /* The mutex is held on entry and exit. */
-static void lead(struct db_writer *writer)
+static void lead(struct db_writer *writer, const struct waiter *leader)
 {
     struct job *group[DB_WRITER_GROUP];
-    size_t count = take_group(writer, group);
+    struct waiter *waiters[DB_WRITER_GROUP];
+    size_t count = take_group(writer, group), waiting;
 
     pthread_mutex_unlock(&writer->mutex);
     run_group(writer, group, count);
     pthread_mutex_lock(&writer->mutex);
-    finish_group(writer, group, count);
+    waiting = finish_group(writer, group, count, leader, waiters);
     pthread_mutex_unlock(&writer->mutex);
+    for (size_t i = 0; i < waiting; i++)
+        pthread_cond_signal(&waiters[i]->changed);
     if (writer->db != NULL)
         db_checkpoint(writer->db);
     pthread_mutex_lock(&writer->mutex);
@@ -257,31 +284,70 @@ static void lead(struct db_writer *writer)
     pass_on(writer);
 }
 
+/* The mutex is held. NULL when out of memory. */
+static struct waiter *take_waiter(struct db_writer *writer)
+{
+    struct waiter *waiter = writer->waiters;
+    pthread_condattr_t monotonic;
+
+    if (waiter != NULL) {
+        writer->waiters = waiter->next;
+        return waiter;
+    }
+    if ((waiter = calloc(1, sizeof *waiter)) == NULL)
+        return NULL;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&waiter->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return waiter;
+}
+
+/* The mutex is held. */
+static void run_jobs(struct db_writer *writer, struct job *jobs, size_t count)
+{
+    const struct timespec deadline = deadline_of(writer);
+
+    for (size_t i = 0; i < count; i++)
+        enqueue(writer, &jobs[i]);
+    if (!writer->led) {
+        writer->led = true;
+        jobs[0].state = JOB_LEADS;
+    }
+    for (size_t i = 0; i < count; i++) {
+        wait_turn(writer, &jobs[i], &deadline);
+        if (jobs[i].state == JOB_LEADS)
+            lead(writer, jobs[i].waiter);
+    }
+}
+
+void db_writer_run_all(struct db_writer *writer, struct db_writer_work *works, size_t count)
+{
+    struct job jobs[DB_WRITER_GROUP];
+    struct waiter *waiter;
+
+    pthread_mutex_lock(&writer->mutex);
+    waiter = take_waiter(writer);
+    for (size_t i = 0; i < count; i++) {
+        works[i].result = RESULT_STORE_DOWN;
+        works[i].why = waiter != NULL ? DB_BUSY : DB_FAILED;
+        jobs[i] = (struct job){ .work = &works[i], .waiter = waiter };
+    }
+    if (waiter != NULL && count > 0) {
+        run_jobs(writer, jobs, count);
+        waiter->next = writer->waiters;
+        writer->waiters = waiter;
+    }
+    pthread_mutex_unlock(&writer->mutex);
+}
+
 enum result db_writer_run(struct db_writer *writer, db_writer_job *run, void *arg,
                           enum db_status *why)
 {
-    struct job job = {
-        .run = run, .arg = arg, .result = RESULT_STORE_DOWN, .why = DB_BUSY, .state = JOB_WAITING
-    };
-    pthread_condattr_t monotonic;
+    struct db_writer_work work = { .run = run, .arg = arg };
 
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&job.changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-
-    pthread_mutex_lock(&writer->mutex);
-    enqueue(writer, &job);
-    if (!writer->led) {
-        writer->led = true;
-        job.state = JOB_LEADS;
-    }
-    if (wait_turn(writer, &job) && job.state == JOB_LEADS)
-        lead(writer);
-    pthread_mutex_unlock(&writer->mutex);
-
-    pthread_cond_destroy(&job.changed);
+    db_writer_run_all(writer, &work, 1);
     if (why != NULL)
-        *why = job.why;
-    return job.result;
+        *why = work.why;
+    return work.result;
 }

@@ -10,6 +10,7 @@
 #ifndef PARLEY_STORE_DB_WRITER_H
 #define PARLEY_STORE_DB_WRITER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/base/result.h"
@@ -37,6 +38,16 @@ void db_writer_free(struct db_writer *writer); /* no job may be running; NULL is
  */
 enum result db_writer_run(struct db_writer *writer, db_writer_job *job, void *arg,
                           enum db_status *why);
+
+struct db_writer_work {
+    db_writer_job *run;
+    void *arg;
+    enum result result; /* out, as db_writer_run returns it */
+    enum db_status why; /* out */
+};
+
+/* The same for up to DB_WRITER_GROUP jobs of one caller, in their order; each fails or is kept by itself. */
+void db_writer_run_all(struct db_writer *writer, struct db_writer_work *works, size_t count);
 
 struct db_writer_stats {
     uint64_t jobs;    /* run, failed ones included */

@@ -210,6 +210,11 @@ struct store_answer_end {
  * May be repeated. RESULT_NOT_FOUND: erased meanwhile, or not this writer's. */
 enum result store_answer_end(struct store *store, const struct store_answer_end *end);
 
+/* The same for up to STORE_ENDS_MAX answers at once, for which one commit is enough; results[i] is that of ends[i]. */
+#define STORE_ENDS_MAX 32
+void store_answers_end(struct store *store, const struct store_answer_end *ends, size_t count,
+                       enum result *results);
+
 struct store_stop {
     enum turn_status
         status; /* TURN_STREAMING: its writer will see the request at its next checkpoint */

@@ -130,15 +130,21 @@ enum result store_sqlite_fault(struct fault *fault, enum db_status status)
     return RESULT_STORE_DOWN;
 }
 
+void store_sqlite_write_all(struct store *store, struct db_writer_work *works, size_t count)
+{
+    int64_t started_us = clock_mono_us();
+
+    db_writer_run_all(store->writer, works, count);
+    metrics_time(METRICS_STORE, clock_mono_us() - started_us);
+}
+
 enum result store_sqlite_write(struct store *store, db_writer_job *job, void *arg,
                                struct fault *fault)
 {
-    enum db_status why;
-    int64_t started_us = clock_mono_us();
-    enum result result = db_writer_run(store->writer, job, arg, &why);
+    struct db_writer_work work = { .run = job, .arg = arg };
 
-    metrics_time(METRICS_STORE, clock_mono_us() - started_us);
-    return result == RESULT_STORE_DOWN ? store_sqlite_fault(fault, why) : result;
+    store_sqlite_write_all(store, &work, 1);
+    return work.result == RESULT_STORE_DOWN ? store_sqlite_fault(fault, work.why) : work.result;
 }
 
 void store_stats(struct store *store, struct store_stats *out)

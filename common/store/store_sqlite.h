@@ -24,6 +24,8 @@ enum result store_sqlite_fault(struct fault *fault, enum db_status status);
  * filled it already. */
 enum result store_sqlite_write(struct store *store, db_writer_job *job, void *arg,
                                struct fault *fault);
+/* The same for up to DB_WRITER_GROUP jobs of one caller, each with its own result. */
+void store_sqlite_write_all(struct store *store, struct db_writer_work *works, size_t count);
 
 /* What a turn needs of a conversation's past, up to the question (or the answer to go on from) in row
  * `question`. */

@@ -150,7 +150,22 @@ static enum result end_answer(struct db *db, void *arg)
 
 enum result store_answer_end(struct store *store, const struct store_answer_end *end)
 {
-    return store_sqlite_write(store, end_answer, (void *)end, NULL);
+    enum result result;
+
+    store_answers_end(store, end, 1, &result);
+    return result;
+}
+
+void store_answers_end(struct store *store, const struct store_answer_end *ends, size_t count,
+                       enum result *results)
+{
+    struct db_writer_work works[STORE_ENDS_MAX];
+
+    for (size_t i = 0; i < count; i++)
+        works[i] = (struct db_writer_work){ .run = end_answer, .arg = (void *)(uintptr_t)&ends[i] };
+    store_sqlite_write_all(store, works, count);
+    for (size_t i = 0; i < count; i++)
+        results[i] = works[i].result;
 }
 
 struct stop {

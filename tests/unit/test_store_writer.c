@@ -102,6 +102,63 @@ static void jobs_share_commits_and_a_failing_one_hurts_no_other(void **state)
     assert_true(stats.commits > 0);
 }
 
+static void *write_batches(void *arg)
+{
+    struct writing *writing = arg;
+    intptr_t wrong = 0;
+
+    for (int i = 0; i < ROUNDS / 10; i++) {
+        static const enum job_kind kinds[] = { JOB_GOOD, JOB_REFUSES, JOB_GOOD, JOB_BREAKS_A_RULE };
+        static const enum result expected[] = { RESULT_OK, RESULT_CONFLICT, RESULT_STORE_DOWN };
+        struct row_job rows[DB_WRITER_GROUP];
+        struct db_writer_work works[DB_WRITER_GROUP];
+        size_t count = 1 + (size_t)i * 7 % DB_WRITER_GROUP;
+
+        for (size_t at = 0; at < count; at++) {
+            rows[at].value = __atomic_add_fetch(&writing->next, 1, __ATOMIC_RELAXED);
+            rows[at].kind = kinds[at % 4];
+            works[at] = (struct db_writer_work){ .run = insert_row, .arg = &rows[at] };
+        }
+        db_writer_run_all(writing->writer, works, count);
+        for (size_t at = 0; at < count; at++)
+            wrong += works[at].result != expected[rows[at].kind];
+    }
+    return (void *)wrong;
+}
+
+static void jobs_of_one_caller_are_committed_together_each_with_its_own_result(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct writing writing = start_writing(fixture, 20000);
+    struct row_job rows[] = { { 1, JOB_GOOD }, { 2, JOB_BREAKS_A_RULE }, { 3, JOB_GOOD } };
+    struct db_writer_work works[3];
+    struct db_writer_stats stats;
+    pthread_t threads[4];
+    void *wrong;
+
+    for (size_t i = 0; i < 3; i++)
+        works[i] = (struct db_writer_work){ .run = insert_row, .arg = &rows[i] };
+    writing.next = 3;
+    writing.writer = db_writer_new(&writing.options);
+    db_writer_run_all(writing.writer, works, 3);
+    assert_int_equal(works[0].result, RESULT_OK);
+    assert_int_equal(works[1].result, RESULT_STORE_DOWN);
+    assert_int_equal(works[1].why, DB_CONSTRAINT);
+    assert_int_equal(works[2].result, RESULT_OK);
+    db_writer_stats(writing.writer, &stats);
+    assert_int_equal(stats.jobs, 3);
+    assert_int_equal(stats.commits, 1);
+    assert_int_equal(store_fixture_int(fixture, "SELECT sum(value) FROM rows"), 4);
+
+    for (int i = 0; i < 4; i++)
+        pthread_create(&threads[i], NULL, write_batches, &writing);
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], &wrong);
+        assert_null(wrong);
+    }
+    db_writer_free(writing.writer);
+}
+
 static void *write_one(void *arg)
 {
     struct writing *writing = arg;
@@ -254,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST_UNOPENED(two_processes_write_two_thousand_turns_together),
         STORE_TEST(jobs_share_commits_and_a_failing_one_hurts_no_other),
+        STORE_TEST(jobs_of_one_caller_are_committed_together_each_with_its_own_result),
         STORE_TEST(a_lock_that_stays_held_fails_every_job_within_its_deadline),
         STORE_TEST(a_transaction_that_was_lost_is_reported_even_when_the_job_says_ok),
         STORE_TEST(readers_are_lent_up_to_their_number_and_come_back),
