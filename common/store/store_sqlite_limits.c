@@ -200,12 +200,27 @@ enum result store_sqlite_reserve(struct db *db, const struct store_limits *limit
     return RESULT_OK;
 }
 
+/* Most turns have none, and an UPDATE ... FROM makes a table of its own even for nothing. */
+static bool has_reserved(struct db *db, int64_t message_row)
+{
+    struct db_stmt *stmt =
+        db_prepare(db, "SELECT 1 FROM token_reservations WHERE message_id = :message LIMIT 1");
+    bool found;
+
+    db_bind_int(stmt, ":message", message_row);
+    found = db_step(stmt);
+    db_reset(stmt);
+    return found;
+}
+
 void store_sqlite_settle(struct db *db, const struct store_answer_end *end)
 {
     const struct stream_usage *usage = end->usage;
     struct db_stmt *stmt;
     int64_t spent = 0;
 
+    if (!has_reserved(db, end->message_row))
+        return;
     if (!end->unspent && usage != NULL && usage->known) {
         spent = usage->prompt_tokens + usage->completion_tokens;
         spent = usage->total_tokens > spent ? usage->total_tokens : spent;

@@ -10,8 +10,8 @@
 /* An answer with text that was not a failure; a lease that ran out is an interrupted answer that nobody has
  * marked yet. Of messages AS m, with :now bound. */
 #define ANSWER_USABLE                                                                              \
-    "(m.content <> '' AND (m.status IN ('complete', 'stopped', 'interrupted')"                     \
-    " OR (m.status = 'streaming' AND m.lease_until_ms < :now)))"
+    "(m.content <> '' AND (m.status = 'complete' OR m.status = 'stopped'"                          \
+    " OR m.status = 'interrupted' OR (m.status = 'streaming' AND m.lease_until_ms < :now)))"
 
 /* Append a copy of one message to out->history. False when out of memory. */
 bool store_sqlite_window_add(struct store_turn_begun *out, enum chat_role role, const char *content,
