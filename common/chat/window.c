@@ -4,6 +4,7 @@
  */
 #include "common/chat/window.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <string.h>
 #include <strings.h>
@@ -28,11 +29,20 @@ static bool is_dense(const unsigned char *at)
            (top >= 0xf900 >> 6 && top <= 0xfaff >> 6) || top >= 0xff00 >> 6;
 }
 
+static bool is_ascii(const unsigned char eight[8])
+{
+    uint64_t word;
+    memcpy(&word, eight, sizeof word);
+    return (word & 0x8080808080808080u) == 0;
+}
+
 int64_t window_estimate(const char *text, size_t len)
 {
     const unsigned char *bytes = (const unsigned char *)text;
     int64_t ascii = 0, dense = 0, other = 0;
     for (size_t i = 0; i < len; i++) {
+        for (; len - i > 8 && is_ascii(bytes + i); i += 8)
+            ascii += 8;
         if (bytes[i] < 0x80)
             ascii++;
         else if ((bytes[i] & 0xc0) == 0x80)
@@ -52,7 +62,7 @@ static bool mentions(const char *name, const char *part)
     size_t len = strlen(part);
 
     for (; *name != '\0'; name++)
-        if (strncasecmp(name, part, len) == 0)
+        if (tolower((unsigned char)*name) == *part && strncasecmp(name, part, len) == 0)
             return true;
     return false;
 }

@@ -25,11 +25,12 @@ static const char *skip_space(const char *at, const char *end)
 /* `at` is behind the opening quote; returns what is behind the closing one, NULL without one. */
 static const char *skip_string(const char *at, const char *end)
 {
-    for (; at < end; at++) {
-        if (*at == '"')
-            return at + 1;
-        if (*at == '\\')
-            at++;
+    while (at < end) {
+        const char *quote = memchr(at, '"', (size_t)(end - at));
+        const char *escape = quote ? memchr(at, '\\', (size_t)(quote - at)) : NULL;
+        if (!escape)
+            return quote ? quote + 1 : NULL;
+        at = escape + 2;
     }
     return NULL;
 }

@@ -77,16 +77,21 @@ static const char *separator_of(const char *name)
     return strncmp(name, "HTTP_", 5) == 0 ? ", " : NULL;
 }
 
-static const char *value_in(const char *pair, const char *name, size_t name_len)
+/* Most pairs differ within a few letters: no call is worth it. */
+static const char *value_in(const char *pair, const char *name)
 {
-    return strncmp(pair, name, name_len) == 0 && pair[name_len] == '=' ? pair + name_len + 1 : NULL;
+    while (*name != '\0' && *pair == *name) {
+        pair++;
+        name++;
+    }
+    return *name == '\0' && *pair == '=' ? pair + 1 : NULL;
 }
 
 static const char *join(struct fcgi_transport *t, const char *name, const char *separator)
 {
     size_t name_len = strlen(name), size = name_len + 1;
     for (char **pair = t->request.envp; *pair != NULL; pair++)
-        if (value_in(*pair, name, name_len) != NULL)
+        if (value_in(*pair, name) != NULL)
             size += strlen(*pair) + 2;
 
     struct joined *joined = malloc(sizeof(*joined) + size);
@@ -97,7 +102,7 @@ static const char *join(struct fcgi_transport *t, const char *name, const char *
     joined->name = joined->text;
     joined->value = end;
     for (char **pair = t->request.envp; *pair != NULL; pair++) {
-        const char *value = value_in(*pair, name, name_len);
+        const char *value = value_in(*pair, name);
         if (value == NULL)
             continue;
         if (end != joined->value)
@@ -112,11 +117,11 @@ static const char *join(struct fcgi_transport *t, const char *name, const char *
 static const char *fcgi_variable(struct transport *transport, const char *name)
 {
     struct fcgi_transport *t = of(transport);
-    size_t name_len = strlen(name), found = 0;
+    size_t found = 0;
     const char *last = NULL;
 
     for (char **pair = t->request.envp; *pair != NULL; pair++) {
-        const char *value = value_in(*pair, name, name_len);
+        const char *value = value_in(*pair, name);
         if (value != NULL) {
             last = value;
             found++;
