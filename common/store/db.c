@@ -27,6 +27,7 @@
  * log that keeps its size costs half of one that grows, where the file system must find and clear each page.
  */
 #define WAL_PAGES_PRESSED 4000
+#define WAL_REST_US       20000 /* at most, for somebody who reads for long, as a backup does */
 #define WAL_KEEP_BYTES    "33554432"
 
 struct db_stmt {
@@ -306,14 +307,20 @@ static void checkpoint(struct db *db, int mode)
 
 void db_checkpoint(struct db *db)
 {
+    int64_t busy_us;
+
     if (db->wal_pages < db->checkpoint_at - WAL_PAGES)
         db->checkpoint_at = WAL_PAGES; /* the log began anew */
     if (db->wal_pages < db->checkpoint_at)
         return;
     db->checkpoint_at = db->wal_pages + WAL_PAGES;
     checkpoint(db, SQLITE_CHECKPOINT_PASSIVE);
-    if (db->wal_pages >= WAL_PAGES_PRESSED)
-        checkpoint(db, SQLITE_CHECKPOINT_RESTART);
+    if (db->wal_pages < WAL_PAGES_PRESSED)
+        return;
+    busy_us = db->busy_us;
+    db->busy_us = WAL_REST_US;
+    checkpoint(db, SQLITE_CHECKPOINT_RESTART);
+    db->busy_us = busy_us;
 }
 
 /* ---- statements ---- */

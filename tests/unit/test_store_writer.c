@@ -4,6 +4,7 @@
 #include "tests/unit/store_fixture.h"
 
 #include <pthread.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "common/store/db_readers.h"
@@ -240,6 +241,58 @@ static void readers_are_lent_up_to_their_number_and_come_back(void **state)
     db_readers_free(readers);
 }
 
+/* ---- the log ---- */
+
+static enum result insert_pages(struct db *db, void *arg)
+{
+    const int *pages = arg;
+    struct db_stmt *stmt =
+        db_prepare(db, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE"
+                       " i < :pages) INSERT INTO rows (kind) SELECT hex(zeroblob(2000)) FROM n");
+
+    db_bind_int(stmt, ":pages", *pages);
+    db_run(stmt);
+    return RESULT_OK;
+}
+
+/* In pages, by groups that are large enough for a look at the log after each. */
+static off_t log_after_writing(struct db_writer *writer, const struct store_fixture *fixture,
+                               int groups)
+{
+    char path[112];
+    struct stat log;
+    int pages = 1000;
+
+    for (int i = 0; i < groups; i++)
+        assert_int_equal(db_writer_run(writer, insert_pages, &pages, NULL), RESULT_OK);
+    snprintf(path, sizeof path, "%s-wal", fixture->path);
+    assert_int_equal(stat(path, &log), 0);
+    return log.st_size / 4096;
+}
+
+static void a_log_begins_anew_and_a_long_reader_holds_nobody_up(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct writing writing = start_writing(fixture, 10000);
+    struct db *reader = store_fixture_handle(fixture);
+    int64_t started;
+    off_t grown;
+
+    writing.writer = db_writer_new(&writing.options);
+    assert_true(log_after_writing(writing.writer, fixture, 12) < 4000);
+
+    assert_true(db_exec(reader, "BEGIN; SELECT count(*) FROM rows"));
+    started = clock_mono_ms();
+    grown = log_after_writing(writing.writer, fixture, 8);
+    assert_true(grown > 7000);
+    assert_true(clock_mono_ms() - started < 10000); /* it would be that for each try */
+
+    db_rollback(reader);
+    db_close(reader);
+    assert_true(log_after_writing(writing.writer, fixture, 12) <= grown + 3000);
+    db_writer_free(writing.writer);
+}
+
 /* ---- two processes ---- */
 
 static void *take_turns(void *arg)
@@ -314,6 +367,7 @@ int main(void)
         STORE_TEST(jobs_of_one_caller_are_committed_together_each_with_its_own_result),
         STORE_TEST(a_lock_that_stays_held_fails_every_job_within_its_deadline),
         STORE_TEST(a_transaction_that_was_lost_is_reported_even_when_the_job_says_ok),
+        STORE_TEST(a_log_begins_anew_and_a_long_reader_holds_nobody_up),
         STORE_TEST(readers_are_lent_up_to_their_number_and_come_back),
     };
     return cmocka_run_group_tests_name("store_writer", tests, NULL, NULL);
