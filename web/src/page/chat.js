@@ -45,7 +45,7 @@ export function createChat(parts, on) {
     return view;
   }
 
-  const makeAnswer = () => add(createAnswer({ markdown: parts.markdown(), speak: parts.speak, name: parts.name(), onGrown: () => {} }));
+  const makeAnswer = () => add(createAnswer({ markdown: parts.markdown(), speak: parts.speak, name: parts.name() }));
 
   function actionsFor(messageId, answer, question) {
     return {

@@ -82,7 +82,7 @@ function followEnd(area, button) {
     following = true;
     area.scrollTop = area.scrollHeight;
     lastTop = area.scrollTop;
-    button.hidden = true;
+    if (!button.hidden) button.hidden = true;
   };
   area.addEventListener('scroll', () => {
     if (distance() < NEAR) following = true;
