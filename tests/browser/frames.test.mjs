@@ -41,7 +41,7 @@ const benchmark = () => {
   const perSecond = (work) => {
     const begin = performance.now();
     let count = 0;
-    for (; count % 10 || performance.now() - begin < 100; count += 1) work(count);
+    for (; count % 10 || performance.now() - begin < 50; count += 1) work(count);
     return (1000 * count) / (performance.now() - begin);
   };
   const arrays = [0, 1].map(() => Array.from({ length: 100_000 }, (_, i) => i));
@@ -62,9 +62,10 @@ before(async () => {
   const browser = await launch();
   const page = await openPage(browser, 'about:blank');
   const found = [];
-  for (let i = 0; i < 5; i += 1) found.push(await page.evaluate(benchmark));
+  for (let i = 0; i < 10; i += 1) found.push(await page.evaluate(benchmark));
   await browser.close();
-  slower = Math.min(6, Math.max(1, Math.max(...found) / PHONE_INDEX));
+  // A busy machine looks slow, so the best of some counts, and never less than two.
+  slower = Math.min(6, Math.max(2, Math.max(...found) / PHONE_INDEX));
   fixture = await startFixture();
   const size = Math.ceil(TEXT.length / DELTAS);
   fixture.reply = () => ({ deltas: TEXT.match(new RegExp(`[\\s\\S]{1,${size}}`, 'g')), delay: 13, together: 8 });

@@ -54,6 +54,7 @@ function fillIcons() {
   for (const [id, name] of Object.entries(names)) $(id).append(icon(name));
   $('new-chat').prepend(icon('plus'));
   $('new-text').prepend(icon('arrow'));
+  $('remembered').prepend(icon('memory'));
 }
 
 let speakTimer;
@@ -95,7 +96,7 @@ function start() {
     { form: $('composer'), field: $('field'), send: $('send'), stop: $('stop'), count: $('count') },
     { send: (text) => chat.send(text, pictures.take()), stop: () => chat.stop() });
   const pictures = startPictures(
-    { button: $('attach'), input: $('picture'), tray: $('tray'), form: $('composer') },
+    { button: $('attach'), input: $('picture'), camera: $('camera'), tray: $('tray'), form: $('composer') },
     { problem });
 
   const models = startModels(client, { row: $('model-row'), select: $('model') },
