@@ -54,7 +54,6 @@ function fillIcons() {
   for (const [id, name] of Object.entries(names)) $(id).append(icon(name));
   $('new-chat').prepend(icon('plus'));
   $('new-text').prepend(icon('arrow'));
-  $('remembered').prepend(icon('memory'));
 }
 
 let speakTimer;

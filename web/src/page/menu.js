@@ -19,7 +19,7 @@ export function openMenu(button, entries) {
   const size = menu.getBoundingClientRect();
   menu.style.left = `${Math.max(8, Math.min(place.left, window.innerWidth - size.width - 8))}px`;
   const below = place.bottom + 4;
-  menu.style.top = `${below + size.height < window.innerHeight ? below : Math.max(8, place.top - size.height - 4)}px`;
+  menu.style.top = `${below + size.height < window.innerHeight ? below : Math.max(8, place.top - size.height - 10)}px`;
   button.setAttribute('aria-expanded', 'true');
   menu.addEventListener('click', () => close(false));
   document.addEventListener('pointerdown', (event) => {
