@@ -33,7 +33,24 @@ const BUDGETS = {
   'widget, opened': 30_720,
 };
 
+/* DOMPurify's lists of attributes that it allows unless it is told which. safe.js always tells; without them nothing is allowed. */
+const DEFAULT_ATTRIBUTES = /^(const (?:html|svg|mathMl|xml) = freeze\(\[)[^\]]*\]/gm;
+
+/** The purifier without those lists: 1.5 KB less to load. */
+const leanPurifier = {
+  name: 'lean-purifier',
+  setup(build) {
+    build.onLoad({ filter: /purify\.es\.mjs$/ }, async ({ path: file }) => {
+      const text = await readFile(file, 'utf8');
+      const lists = text.match(DEFAULT_ATTRIBUTES)?.length ?? 0;
+      if (lists !== 4) throw new Error(`DOMPurify has ${lists} of the 4 lists of attributes that are left out`);
+      return { contents: text.replace(DEFAULT_ATTRIBUTES, '$1]'), loader: 'js' };
+    });
+  },
+};
+
 const common = {
+  plugins: [leanPurifier],
   bundle: true,
   minify: true,
   write: true,
@@ -146,7 +163,7 @@ const pick = (texts, keys) => Object.fromEntries(Object.entries(texts).filter(([
 
 /** The texts that the panel names: every quoted word in its modules that is the key of a text. */
 async function panelKeys(entry) {
-  const dry = await esbuild.build({ ...common, format: 'iife', entryPoints: [entry], outdir: assets, write: false, plugins: [widgetParts()] });
+  const dry = await esbuild.build({ ...common, format: 'iife', entryPoints: [entry], outdir: assets, write: false, plugins: [leanPurifier, widgetParts()] });
   const files = Object.keys(dry.metafile.inputs).filter((file) => file.endsWith('.js') && !file.includes('node_modules'));
   const words = new Set();
   for (const file of files)
@@ -158,7 +175,7 @@ async function buildWidget(icons) {
   const entry = path.join(src, 'widget/panel.js');
   const keys = await panelKeys(entry);
   const panel = await esbuild.build({
-    ...common, ...named, format: 'iife', entryPoints: { 'widget-panel': entry }, plugins: [widgetParts()],
+    ...common, ...named, format: 'iife', entryPoints: { 'widget-panel': entry }, plugins: [leanPurifier, widgetParts()],
   });
   const panelPath = outputOf(panel, 'widget/panel.js');
 
@@ -173,7 +190,7 @@ async function buildWidget(icons) {
     scripts[code] = await addAsset(`widget-${code}.js`, line);
   }
   await esbuild.build({
-    ...common, format: 'iife', entryPoints: [path.join(src, 'widget/loader.js')], outfile: path.join(made, 'widget.js'), plugins: [widgetParts()],
+    ...common, format: 'iife', entryPoints: [path.join(src, 'widget/loader.js')], outfile: path.join(made, 'widget.js'), plugins: [leanPurifier, widgetParts()],
     define: { PANEL: JSON.stringify(panelPath), LANGUAGE_SCRIPTS: JSON.stringify(scripts), OPEN_LABELS: JSON.stringify(labels) },
   });
 

@@ -57,6 +57,19 @@ test('the page goes on in the same conversation', async () => {
   assert.ok(call.messages.some((message) => message.content.includes('My first question')));
 });
 
+test('a cookie that was altered makes a new visitor, whose question is answered all the same', async () => {
+  page = await openPage(browser, `${parley.url}/`);
+  await say(page, 'Before mock:deltas=1');
+  await answered(page);
+  const cookies = await page.context().cookies();
+  assert.ok(cookies.length > 0);
+  await page.context().addCookies(cookies.map((cookie) => ({ ...cookie, value: `${cookie.value.slice(0, -2)}xx` })));
+  await say(page, 'After mock:deltas=1');
+  await page.waitForFunction(() => document.querySelectorAll('.message.assistant[aria-busy="false"]').length === 2);
+  assert.equal((await page.textContent('.message.assistant:last-child .answer-text')).trim(), 'w0');
+  assert.equal(await page.locator('.notice.error').count(), 0);
+});
+
 test('a provider that fails is told in the page, with a way to try again', async () => {
   page = await openPage(browser, `${parley.url}/`);
   await say(page, 'x mock:status=401');

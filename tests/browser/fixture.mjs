@@ -62,7 +62,7 @@ class Answer {
 /**
  * Start one. `base`: path of the installation, "/" first and last. `absent`: endpoints that answer 404 unknown_path, by the
  * start of their path. `origins`: who may call from elsewhere. Change `fixture.reply` to script the answers: a function from
- * the request body to {deltas, delay?, together? (deltas per delay), gate?, error?, finish?, refuse?: {status, body, headers}, cutAfter?, lump?}.
+ * the request body to {deltas, delay?, together? (deltas per delay), gate?, error?, finish?, refuse?: {status, body, headers} or {status, html}, cutAfter?, lump?}.
  */
 export async function startFixture({ base = '/', config = {}, absent = [], origins = [], port = 0 } = {}) {
   const conversations = new Map();
@@ -174,6 +174,7 @@ export async function startFixture({ base = '/', config = {}, absent = [], origi
 
   function chat(request, response, body, streaming) {
     const plan = fixture.reply(body);
+    if (plan.refuse?.html) return response.writeHead(plan.refuse.status, { 'Content-Type': 'text/html' }).end(plan.refuse.html);
     if (plan.refuse) return json(response, plan.refuse.status, plan.refuse.body, plan.refuse.headers);
     if ('raw' in plan) {
       response.writeHead(200, { 'Content-Type': 'text/event-stream' });

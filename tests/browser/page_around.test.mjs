@@ -128,6 +128,30 @@ describe('around the conversation', () => {
     assert.equal(await page.isVisible('.sent-picture'), true);
   });
 
+  test('a phone may take a photo, a desktop goes straight to its files', async () => {
+    fixture.models.models[0].vision = true;
+    const choose = async (selector) => (await Promise.all([page.waitForEvent('filechooser'), page.click(selector)]))[0];
+    await open();
+    await page.waitForSelector('#attach:not([hidden])');
+    const picker = await choose('#attach');
+    assert.equal(await picker.element().getAttribute('capture'), null);
+
+    await open({ size: 'phone' });
+    await page.click('#attach');
+    await page.waitForSelector('.pop');
+    await shoot(page, 'page-camera');
+    assert.deepEqual(await axe(page), []);
+    const camera = await choose('.pop >> text=Take a photo');
+    assert.equal(await camera.element().getAttribute('capture'), 'environment');
+    assert.equal(await camera.element().getAttribute('accept'), 'image/*');
+    await camera.setFiles({ name: 'photo.png', mimeType: 'image/png',
+      buffer: Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64') });
+    await page.waitForSelector('#tray img');
+    await page.click('#attach');
+    const files = await choose('.pop >> text=Add a picture');
+    assert.equal(await files.element().getAttribute('capture'), null);
+  });
+
   /* Give the page a picture as the browser would: a paste in the field, or a drop somewhere. */
   const give = (how) => page.evaluate(async (kind) => {
     const canvas = document.createElement('canvas');
@@ -146,7 +170,7 @@ describe('around the conversation', () => {
     fixture.models.models[0].vision = true;
     await open();
     await page.waitForSelector('#attach:not([hidden])');
-    assert.equal(await page.getAttribute('#picture', 'accept'), 'image/*', 'phones offer the camera');
+    assert.equal(await page.getAttribute('#picture', 'accept'), 'image/*');
     assert.equal(await give('paste'), true);
     await page.waitForFunction(() => document.querySelectorAll('#tray img').length === 1);
     await give('dragover');

@@ -1,13 +1,75 @@
 /*
- * The page when something fails, and the promise that an answer is not lost.
+ * The page when something fails: what it says, what it keeps, what it offers.
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { answered, openPage, say, shoot } from './browser.mjs';
-import { makeGate, startFixture } from './fixture.mjs';
-import { browser, fixture, lastAnswer, open, page, pieces, texts, useFixture, usePage } from './page_setup.mjs';
+import { startFixture } from './fixture.mjs';
+import { browser, fixture, lastAnswer, open, page, texts, useFixture, usePage } from './page_setup.mjs';
+
+const refuse = (status, code, more = {}) => ({ refuse: { status, body: { error: `English: ${code}.`, code, ...more } } });
+const breakOff = (code, ...deltas) => ({ deltas, error: { error: `English: ${code}.`, code } });
+/* What may come instead of an answer, and what is to be read then. `final`: the same once more would fail again. */
+const TROUBLES = [
+  { name: 'over the limit', reply: refuse(429, 'rate_limited', { retry_after: 42 }), says: /^Zu viele Nachrichten .* 42 s/ },
+  { name: 'nothing left to spend', reply: refuse(429, 'budget_exhausted', { retry_after: 7200 }), says: /^Das Kontingent .* 2 Std/ },
+  { name: 'the provider is down', reply: refuse(503, 'provider_unavailable'), says: /^Das Sprachmodell konnte nicht antworten/ },
+  { name: 'the provider is slow', reply: refuse(504, 'provider_timeout'), says: /^Die Antwort hat zu lange gedauert/ },
+  { name: 'the provider refuses', reply: refuse(502, 'provider_auth'), says: /^Das Sprachmodell konnte nicht antworten/ },
+  { name: 'no such model', reply: refuse(400, 'unknown_model'), says: /^Dieses Modell ist nicht verfügbar/ },
+  { name: 'no such provider', reply: refuse(400, 'unknown_provider'), says: /^Dieses Modell ist nicht verfügbar/ },
+  { name: 'too long', reply: refuse(400, 'invalid_message', { field: 'message' }), says: /^Die Nachricht ist zu groß/, final: true },
+  { name: 'too large', reply: refuse(413, 'request_too_large'), says: /^Die Nachricht ist zu groß/, final: true },
+  { name: 'a wrong key', reply: refuse(401, 'invalid_key'), says: /^Dieser Chat lässt Sie nicht hinein/ },
+  { name: 'not from here', reply: refuse(403, 'not_allowed_here'), says: /^Dieser Chat lässt Sie nicht hinein/ },
+  { name: 'it restarts', reply: refuse(503, 'overloaded', { retry_after: 5 }), says: /^Der Server ist ausgelastet.* 5 s/ },
+  { name: 'it restarted before the first word', reply: breakOff('interrupted'), says: /^Die Antwort wurde unterbrochen/ },
+  { name: 'the model breaks off', reply: breakOff('provider_stream_cut', 'Halb'), says: /^Das Sprachmodell konnte nicht antworten/, kept: 'Halb' },
+  { name: 'its own fault', reply: refuse(500, 'internal_error'), says: /^Auf dem Server ist etwas schiefgegangen/ },
+  { name: 'a web server without Parley', reply: { refuse: { status: 502, html: '<h1>Bad Gateway</h1>' } }, says: /^Auf dem Server ist etwas schiefgegangen/ },
+  { name: 'a web server that waits no longer', reply: { refuse: { status: 504, html: '<h1>Timeout</h1>' } }, says: /^Die Antwort hat zu lange gedauert/ },
+  { name: 'an answer of nothing', reply: { deltas: [] }, says: /^Das Modell hat leer geantwortet/ },
+];
 
 describe('when something fails', () => {
+  test('each kind is told in the language of the page, keeps what was typed, and can be repeated where that may help', async () => {
+    await open({ locale: 'de-DE' });
+    for (const { name, reply, says, final, kept } of TROUBLES) {
+      fixture.reply = () => reply;
+      await say(page, name);
+      await answered(page);
+      const notice = page.locator('.message.assistant:last-child .notice.error');
+      assert.match(await notice.locator('span').textContent(), says, name);
+      assert.doesNotMatch(await notice.textContent(), /English/, name);
+      assert.equal((await texts('.bubble')).at(-1), name);
+      if (kept) assert.equal((await lastAnswer()).trim(), kept);
+      assert.equal(await notice.locator('button').count(), final ? 0 : 1, name);
+      assert.equal(await page.inputValue('#field'), final ? name : '', name);
+      if (final) continue;
+      fixture.reply = () => ({ deltas: [`Ja: ${name}`] });
+      await page.fill('#field', 'inzwischen getippt');
+      await notice.locator('button').click();
+      await page.waitForFunction((text) => document.querySelector('.message.assistant:last-child .answer-text')?.textContent.trim() === text, `Ja: ${name}`);
+      await answered(page);
+      assert.equal(await page.inputValue('#field'), 'inzwischen getippt', name);
+      await page.fill('#field', '');
+    }
+    assert.equal(await page.locator('.notice.error').count(), TROUBLES.filter((one) => one.final).length, 'what was repeated is mended');
+    assert.deepEqual(await texts('.bubble'), TROUBLES.map((one) => one.name), 'and nothing was asked twice');
+  });
+
+  test('a model that is gone is repeated with the one chosen instead', async () => {
+    fixture.models.models.push({ id: 'mock-2', name: 'Mock Two', provider: 'mock' });
+    fixture.reply = (body) => (body.model === 'mock-2' ? refuse(400, 'unknown_model') : { deltas: ['Here.'] });
+    await open();
+    await page.selectOption('#model', { label: 'Mock Two' });
+    await say(page, 'x');
+    await answered(page);
+    await page.selectOption('#model', { label: 'Mock One' });
+    await page.click('.notice.error button');
+    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.includes('Here.'));
+  });
+
   test('over the limit: the page says when to come back, and tries again on request', async () => {
     fixture.reply = () => ({ refuse: { status: 429, body: { error: 'Too many.', code: 'rate_limited', retry_after: 42 } } });
     await open();
@@ -114,84 +176,5 @@ describe('when something fails', () => {
     await page.waitForFunction(() => [...document.querySelectorAll('.answer-text')].at(-1)?.textContent.includes('You said: two'));
     await answered(page);
     assert.deepEqual(await texts('.bubble'), ['one', 'two']);
-  });
-});
-
-describe('an answer is not lost', () => {
-  test('a connection that breaks is taken up again, without a gap or a repetition', async () => {
-    const text = 'Zwölf Boxkämpfer jagen 😀 Viktor über den großen Sylter Deich. '.repeat(5);
-    fixture.reply = () => ({ deltas: pieces(text, 4), delay: 2, cutAfter: 12 });
-    await open();
-    await say(page, 'x');
-    await answered(page);
-    assert.equal((await lastAnswer()).trim(), text.trim());
-    assert.ok(fixture.requests.some((one) => one.path.startsWith('api/chat/stream/')));
-  });
-
-  test('a while without a network', async () => {
-    const text = 'word '.repeat(100);
-    fixture.reply = () => ({ deltas: pieces(text, 5), delay: 20 });
-    await open();
-    await say(page, 'x');
-    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.length > 50);
-    await page.context().setOffline(true);
-    fixture.cut();
-    await page.waitForSelector('.waiting.reconnecting');
-    await page.waitForTimeout(1000);
-    await page.context().setOffline(false);
-    await answered(page);
-    assert.equal((await lastAnswer()).trim(), text.trim());
-  });
-
-  test('reload in the middle: it goes on and ends whole', async () => {
-    const gate = makeGate();
-    const text = 'Erste Hälfte – zweite Hälfte.';
-    fixture.reply = () => ({ deltas: pieces(text, 4), gate: gate.wait });
-    await open();
-    await say(page, 'x');
-    gate.open(3);
-    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.length > 8);
-    await page.reload();
-    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.length > 8);
-    assert.deepEqual(await texts('.bubble'), ['x']);
-    gate.open(100);
-    await answered(page);
-    assert.equal((await lastAnswer()).trim(), text);
-  });
-
-  test('two tabs with one conversation stay in step', async () => {
-    const gate = makeGate();
-    await open();
-    await say(page, 'one');
-    await answered(page);
-    const other = await page.context().newPage();
-    await other.goto(fixture.url);
-    await other.waitForSelector('.message.assistant[aria-busy="false"]');
-    fixture.reply = () => ({ deltas: ['to ', 'both'], gate: gate.wait });
-    await say(page, 'two');
-    gate.open();
-    await other.waitForFunction(() => [...document.querySelectorAll('.answer-text')].at(-1).textContent.trim() === 'to');
-    gate.open();
-    await other.waitForFunction(() => [...document.querySelectorAll('.answer-text')].at(-1).textContent.trim() === 'to both');
-    assert.deepEqual(await other.$$eval('.bubble', (nodes) => nodes.map((node) => node.textContent)), ['one', 'two']);
-  });
-
-  test('a host that holds streams back: the page notices and asks by long-poll', async () => {
-    const text = 'slow but steady '.repeat(16);
-    fixture.reply = () => ({ deltas: pieces(text, 16), delay: 400, lump: true });
-    await open();
-    await say(page, 'x');
-    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.length > 30, null, { timeout: 15_000 });
-    assert.equal(await page.getAttribute('.message.assistant', 'aria-busy'), 'true', 'it shows text before the end');
-    await answered(page);
-    assert.equal((await lastAnswer()).trim(), text.trim());
-    const before = fixture.requests.length;
-    fixture.reply = () => ({ deltas: ['fast', 'er'], delay: 20, lump: true });
-    await say(page, 'y');
-    await page.waitForFunction(() => document.querySelectorAll('.message.assistant').length === 2);
-    await answered(page);
-    const asked = fixture.requests.slice(before).filter((one) => one.method === 'POST');
-    assert.deepEqual(asked.map((one) => [one.path, one.body.deliver]), [['api/chat', 'poll']]);
-    assert.equal(fixture.answers.size, 2, 'the same question was never asked twice');
   });
 });

@@ -4,7 +4,7 @@
  */
 import { h } from './dom.js';
 
-const STRETCH = 40; // lines
+const STRETCH = 10; // lines
 
 const nothing = (text) => ({ pieces: [[text, null]], rest: '' });
 

@@ -11,10 +11,25 @@ const BY_CODE = {
   bad_reply: 'error_reply',
   rate_limited: 'error_limit',
   budget_exhausted: 'error_budget',
-  http_error: 'error_server',
   unknown_conversation: 'error_gone',
+  empty: 'error_empty',
+  invalid_key: 'error_access',
 };
-const BY_STATUS = { 413: 'error_too_large', 429: 'error_limit', 502: 'error_model', 503: 'error_busy', 504: 'error_timeout' };
+/* The server's own sentence knows more, but only in English. */
+const BY_CODE_ABROAD = {
+  unknown_model: 'error_choice',
+  unknown_provider: 'error_choice',
+  invalid_message: 'error_too_large',
+  provider_timeout: 'error_timeout',
+  interrupted: 'interrupted',
+  overloaded: 'error_busy',
+};
+const BY_STATUS = {
+  401: 'error_access', 403: 'error_access', 404: 'error_gone', 413: 'error_too_large', 429: 'error_limit', 503: 'error_busy', 504: 'error_timeout',
+};
+
+/** Would the same question fail again, however often it is asked? */
+export const isFinal = (error) => error.code === 'invalid_message' || error.status === 413;
 
 /** Seconds as a person says them. */
 export function waitText(seconds) {
@@ -26,8 +41,10 @@ export function waitText(seconds) {
 /** `error` is an ApiError or the last frame of an answer that failed half way. */
 export function errorText(error) {
   const said = typeof error.error === 'string' ? error.error : error.message;
-  // The server's own sentence knows more, but only in English.
-  const key = BY_CODE[error.code] ?? (language() === 'en' && said ? null : BY_STATUS[error.status]);
+  const abroad = () => BY_CODE_ABROAD[error.code] ?? (/^provider_/.test(error.code) ? 'error_model' : BY_STATUS[error.status] ?? 'error_server');
+  // A web server's own page instead of ours says nothing but its status.
+  const key = error.code === 'http_error' ? BY_STATUS[error.status] ?? 'error_server'
+    : BY_CODE[error.code] ?? (language() === 'en' && said ? null : abroad());
   const text = key ? t(key) : said || t('error_server');
   const after = error.retryAfter ?? error.retry_after;
   return after ? `${text} ${t('try_again_in', { wait: waitText(after) })}` : text;

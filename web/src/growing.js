@@ -3,19 +3,24 @@
  * end of the last block is made anew: blocks before it are final, and so are the items, rows and runs of a long one before
  * its last (parts.js); an open piece of code is only added to (code.js). finish() compares with one clean rendering of the
  * whole text, so the end result is the same as if it had come at once.
+ *
+ * Building has a task of its own between two frames, so that it and the browser's layout and painting are never one long
+ * task; pace.js says how much text the next one may take and whether the last frame leaves it room.
  */
 import { createCodeWriter } from './code.js';
+import { createPace } from './pace.js';
 import { buildInParts, buildRun, endOfRun, innerOf } from './parts.js';
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})([^\n]*)\n/;
 /* All of a table's text but its last row; its head. */
 const ROWS = /^[^\n]*\n[^\n]*\n(?:[^\n]+\n)*(?=[^\n]+\n*$)/;
 const HEAD = /^[^\n]*\n[^\n]*\n/;
-const COSTLY_MS = 14; // of a frame's 16.7: what takes longer costs one,
-const REST_MS = 480; // so it is done in one frame of 28 at most,
-const PATIENCE = 2; // but for the first two in a row, so that the first words come at once while all is cold
-const SLICE_MS = 6; // of a frame, for the last comparison,
+const PAST = 'past';
+const SLICE_MS = 6; // of a task, for the last comparison,
 const LONG = 8000; // which waits for a frame of its own when the text is as long as this
+
+/** Call in a task of its own, after the next frame is drawn. */
+const afterFrame = (call) => requestAnimationFrame(() => setTimeout(call));
 
 const lastIndexOf = (tokens, test) => {
   for (let i = tokens.length - 1; i >= 0; i -= 1) if (test(tokens[i])) return i;
@@ -28,21 +33,34 @@ function finalPart(token) {
   return raw && token.raw.startsWith(raw) ? raw.length : 0;
 }
 
+const FIRST_WORDS = ['A **b** *c* `d` [e](https://example.org) f.', '- a\n- b', '1. a\n2. b', '| a | b |\n|--|--|\n| c | d |', '# a\n\n> b\n\n```js\nc\n```'];
+
+/** Read and build a little of everything while nothing else is to be done, so that an answer's first words find it compiled. */
+export function warmUp(markdown) {
+  const idle = window.requestIdleCallback ?? setTimeout;
+  const next = (i) => {
+    markdown.build(markdown.split(FIRST_WORDS[i % FIRST_WORDS.length]));
+    if (i + 1 < 2 * FIRST_WORDS.length) idle(() => next(i + 1));
+  };
+  idle(() => next(0));
+}
+
 /**
  * Grow an answer inside `container`. `decorate(nodes)` is called once for nodes that are final, and for an open piece of
  * code before it has any text (it gets its head and buttons there); `paint(language)` makes its colours, see code.js;
  * `onGrown` after each change of the document.
  */
 export function createGrowing(container, markdown, { decorate = () => {}, paint = () => undefined, onGrown = () => {} } = {}) {
-  let text = '';
+  let text = ''; // what may be on the screen
+  let coming = ''; // what has come and waits for its turn
   let stable = 0; // text before this is final and on the screen
   let live = []; // nodes of what is still growing
   let open = null; // {type, ordered, inner, head, start}: the block that goes on across renderings
   let code = null; // {writer, close, line, shown}: the open piece of code
   let frame = 0;
-  let restUntil = 0;
-  let costly = 0; // renderings in a row
-  let finished = false;
+  let timer = 0;
+  let conclude = null; // what comes after the last of the text
+  const pace = createPace();
 
   function clearLive() {
     for (const node of live) node.remove();
@@ -173,25 +191,46 @@ export function createGrowing(container, markdown, { decorate = () => {}, paint 
     }
   }
 
-  function onFrame(now) {
+  /** What grows on is in sight; what lies before it gets a mark by which the style sheet spares the browser its layout. */
+  function markPast() {
+    const near = container.lastElementChild?.previousElementSibling;
+    for (let node = near?.previousElementSibling; node && !node.classList.contains(PAST); node = node.previousElementSibling)
+      node.classList.add(PAST);
+  }
+
+  function take(length) {
+    // Not between the halves of a character.
+    const end = /[\uD800-\uDBFF]/.test(coming[length - 1] ?? '') ? length + 1 : length;
+    text += coming.slice(0, end);
+    coming = coming.slice(end);
+  }
+
+  /** The task after a frame: build what comes next, unless that frame had its fill. */
+  function build(drawing) {
+    timer = 0;
+    const length = pace.next(drawing, coming.length);
+    if (length) {
+      const begin = performance.now();
+      take(length);
+      render();
+      markPast();
+      pace.built(performance.now() - begin);
+    }
+    if (coming) schedule();
+    else if (conclude) conclude();
+    else if (length) schedule(); // to learn what drawing it costs
+  }
+
+  function onFrame() {
     frame = 0;
-    if (finished) return;
-    if (now < restUntil) return schedule();
     const begin = performance.now();
-    render();
     onGrown();
-    // Layout and paint count too. What would cost frames is done the less often the more it costs.
-    setTimeout(() => {
-      const took = performance.now() - begin;
-      costly = took > COSTLY_MS ? costly + 1 : 0;
-      restUntil = costly > PATIENCE ? now + Math.min(1500, Math.max(REST_MS, took * 10)) : 0;
-    });
-    return undefined;
+    timer = setTimeout(() => build(performance.now() - begin));
   }
 
   function schedule() {
     // A hidden tab gets no animation frames; what piles up there is drawn when it is looked at.
-    if (!frame && !finished) frame = requestAnimationFrame(onFrame);
+    if (!frame && !timer) frame = requestAnimationFrame(onFrame);
   }
 
   const sameCode = (have, wanted) => {
@@ -207,12 +246,14 @@ export function createGrowing(container, markdown, { decorate = () => {}, paint 
     for (const token of tokens) {
       for (const node of yield* buildInParts(markdown, token, links)) {
         const have = container.childNodes[count];
+        have?.classList?.add(PAST);
         count += 1;
         if (have && !live.includes(have) && sameCode(have, node)) continue; // what is live has no colours yet
         const holder = document.createElement('div');
         holder.append(node);
         decorate([node]);
         const wanted = holder.firstChild;
+        wanted.classList?.add(PAST);
         if (!have) container.append(wanted);
         else if (!have.isEqualNode(wanted)) have.replaceWith(wanted);
       }
@@ -221,31 +262,41 @@ export function createGrowing(container, markdown, { decorate = () => {}, paint 
     while (container.childNodes.length > count) container.lastChild.remove();
   }
 
+  /** Compare with the clean rendering, a slice after each frame. */
+  function settleInSlices(onFinal) {
+    const steps = settle();
+    const go = () => {
+      const until = performance.now() + SLICE_MS;
+      let step = steps.next();
+      while (!step.done && (document.hidden || performance.now() < until)) step = steps.next();
+      if (!step.done) return afterFrame(go);
+      onGrown();
+      return onFinal();
+    };
+    return text.length > LONG && container.hasChildNodes() && !document.hidden ? afterFrame(go) : go();
+  }
+
   return {
     push(piece) {
-      text += piece.replaceAll('\r', '');
+      coming += piece.replaceAll('\r', '');
       schedule();
     },
     /** No more text: show the final form, a long one over some frames. `onFinal` when it stands. */
     finish(onFinal = () => {}) {
-      finished = true;
-      cancelAnimationFrame(frame);
-      if (container.hasChildNodes()) render();
-      code?.writer.end();
-      const steps = settle();
-      const go = () => {
-        const until = performance.now() + SLICE_MS;
-        let step = steps.next();
-        while (!step.done && (document.hidden || performance.now() < until)) step = steps.next();
-        onGrown();
-        if (step.done) onFinal();
-        else requestAnimationFrame(go);
+      conclude = () => {
+        conclude = null;
+        code?.writer.end();
+        settleInSlices(onFinal);
       };
-      if (text.length > LONG && container.hasChildNodes() && !document.hidden) requestAnimationFrame(go);
-      else go();
+      if (coming.length > pace.most() && container.hasChildNodes() && !document.hidden) return schedule();
+      cancelAnimationFrame(frame);
+      clearTimeout(timer);
+      take(coming.length);
+      if (container.hasChildNodes()) render();
+      return conclude();
     },
     get text() {
-      return text;
+      return text + coming;
     },
   };
 }

@@ -5,7 +5,7 @@
 import { followAnswer } from '../answer.js';
 import { makeMessageId } from '../client.js';
 import { h, icon } from '../dom.js';
-import { errorText } from '../errors.js';
+import { errorText, isFinal } from '../errors.js';
 import { t } from '../i18n.js';
 import { createAnswer, createQuestion } from './message.js';
 import { prefs, tab } from './prefs.js';
@@ -45,7 +45,7 @@ export function createChat(parts, on) {
     return view;
   }
 
-  const makeAnswer = () => add(createAnswer({ markdown: parts.markdown(), speak: parts.speak, name: parts.name(), onGrown: () => {} }));
+  const makeAnswer = () => add(createAnswer({ markdown: parts.markdown(), speak: parts.speak, name: parts.name() }));
 
   function actionsFor(messageId, answer, question) {
     return {
@@ -88,7 +88,8 @@ export function createChat(parts, on) {
   }
 
   function conclude(answer, last, messageId, source, question) {
-    const failure = last.failed ?? (last.error ? last : null);
+    const isEmpty = !answer.text.trim() && (last.finish_reason ?? 'stop') === 'stop';
+    const failure = last.failed ?? (last.error ? last : isEmpty ? { code: 'empty', done: true } : null);
     if (!failure) {
       answer.end(last, actionsFor(messageId, answer, question));
       if (last.provider) on.demo(last.provider === 'demo');
@@ -114,7 +115,10 @@ export function createChat(parts, on) {
       return;
     }
     const text = errorText(failure);
-    answer.fail(text, question || source.messageId ? () => retry(answer, source, failure, question) : null);
+    const asked = question || source.messageId;
+    answer.fail(text, asked && !isFinal(failure) ? () => retry(answer, source, failure, question) : null);
+    // To be mended rather than repeated.
+    if (question && isFinal(failure)) composer.restore(question.text);
     parts.speak(text);
     on.trouble();
   }
@@ -123,8 +127,10 @@ export function createChat(parts, on) {
     if (run) return;
     answer.remove();
     // Not accepted yet: the same client_message_id, so that a question that did arrive is not asked twice.
-    if (source.body && !failure.done) follow(makeAnswer(), source, question);
-    else if (source.messageId && !failure.done) follow(makeAnswer(), { messageId: source.messageId, after: 0 }, question);
+    if (source.body && !failure.done) {
+      const { provider, model, ...body } = source.body; // there may be another choice by now
+      follow(makeAnswer(), { ...source, body: { ...body, ...parts.choice() } }, question);
+    } else if (source.messageId && !failure.done) follow(makeAnswer(), { messageId: source.messageId, after: 0 }, question);
     else again(null, question);
     composer.focus();
   }

@@ -4,6 +4,7 @@
 import { createPageClient } from '../client.js';
 import { h, icon, iconButton } from '../dom.js';
 import { errorText } from '../errors.js';
+import { warmUp } from '../growing.js';
 import { LANGUAGES, direction, language, pickLanguage, t, translateTree, useLanguage } from '../i18n.js';
 import { createChat } from './chat.js';
 import { startComposer } from './composer.js';
@@ -94,7 +95,7 @@ function start() {
     { form: $('composer'), field: $('field'), send: $('send'), stop: $('stop'), count: $('count') },
     { send: (text) => chat.send(text, pictures.take()), stop: () => chat.stop() });
   const pictures = startPictures(
-    { button: $('attach'), input: $('picture'), tray: $('tray'), form: $('composer') },
+    { button: $('attach'), input: $('picture'), camera: $('camera'), tray: $('tray'), form: $('composer') },
     { problem });
 
   const models = startModels(client, { row: $('model-row'), select: $('model') },
@@ -180,7 +181,9 @@ async function applyConfig(page) {
   link.tools = config.features?.tool_calls === true;
   $('brand').textContent = config.brand_name || settings.name;
   document.title = config.brand_name || settings.name;
-  page.setMarkdown(createMarkdown({ allowRemoteImages: config.allow_remote_images === true }));
+  const markdown = createMarkdown({ allowRemoteImages: config.allow_remote_images === true });
+  page.setMarkdown(markdown);
+  warmUp(markdown);
   if (Number.isInteger(config.max_message_length)) page.composer.setLimit(config.max_message_length);
   if (config.demo === true || config.provider === 'demo') page.showDemo(true);
 }

@@ -72,7 +72,7 @@ export function createQuestion(text, { pictures = [] } = {}) {
 }
 
 /**
- * What the model says. `tools`: {markdown, speak(text), onGrown(), name}. Actions, by name, appear as buttons once the
+ * What the model says. `tools`: {markdown, speak(text), name}. Actions, by name, appear as buttons once the
  * answer is over: {regenerate, rate(rating), readAloud(text)}; absent ones have no button.
  */
 export function createAnswer(tools) {
@@ -83,7 +83,7 @@ export function createAnswer(tools) {
     h('h2', { class: 'visually-hidden' }, t('assistant_said', { name: tools.name })), body, waiting, foot);
   let thoughts = null;
   const decorate = (nodes) => decorateCode(nodes, tools.speak);
-  const growing = createGrowing(body, tools.markdown, { decorate, paint: createPainter, onGrown: tools.onGrown });
+  const growing = createGrowing(body, tools.markdown, { decorate, paint: createPainter });
 
   const lines = createToolLines(body);
 

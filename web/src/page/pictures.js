@@ -1,9 +1,10 @@
 /*
- * pictures: takes pictures by file picker (which offers the camera on phones), paste and drop, and makes them small enough
- * for one request. Offered only while the chosen model can see.
+ * pictures: takes pictures by file picker, camera, paste and drop, and makes them small enough for one request. Offered only
+ * while the chosen model can see. On touch devices the button asks first: a picker there does not always offer the camera.
  */
 import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
+import { openMenu } from './menu.js';
 
 const MAX_PICTURES = 3;
 const SIDES = [1280, 1024, 768, 512, 384];
@@ -29,9 +30,9 @@ async function shrink(file, budget) {
   return null;
 }
 
-/** `nodes`: {button, input, tray, form}. `on.problem(text)`. */
+/** `nodes`: {button, input, camera, tray, form}; `camera` is an input too. `on.problem(text)`. */
 export function startPictures(nodes, on) {
-  const { button, input, tray, form } = nodes;
+  const { button, input, camera, tray, form } = nodes;
   let enabled = false;
   let budget = 48_000;
   let pictures = [];
@@ -69,11 +70,17 @@ export function startPictures(nodes, on) {
     return undefined;
   }
 
-  button.addEventListener('click', () => input.click());
-  input.addEventListener('change', () => {
-    add([...input.files]);
-    input.value = '';
+  const hasTouch = matchMedia('(pointer: coarse)');
+  const entry = (name, text, from) => h('button', { type: 'button', onclick: () => from.click() }, icon(name), text);
+  button.addEventListener('click', () => {
+    if (hasTouch.matches) openMenu(button, [entry('camera', t('take_photo'), camera), entry('picture', t('add_picture'), input)]);
+    else input.click();
   });
+  for (const from of [input, camera])
+    from.addEventListener('change', () => {
+      add([...from.files]);
+      from.value = '';
+    });
   form.addEventListener('paste', (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
     if (!enabled || !files.some((file) => file.type.startsWith('image/'))) return;

@@ -83,7 +83,7 @@ export function startRemembered(client, button, on) {
     }
   }
 
-  button.prepend(icon('chat'));
+  button.prepend(icon('memory'));
   button.addEventListener('click', open);
   return {
     configure(isThere) {

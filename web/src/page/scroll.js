@@ -16,7 +16,7 @@ export function startScroll(area, content, button) {
     following = true;
     area.scrollTop = area.scrollHeight;
     lastTop = area.scrollTop;
-    button.hidden = true;
+    if (!button.hidden) button.hidden = true;
   }
 
   area.addEventListener('scroll', () => {

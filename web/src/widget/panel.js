@@ -82,7 +82,7 @@ function followEnd(area, button) {
     following = true;
     area.scrollTop = area.scrollHeight;
     lastTop = area.scrollTop;
-    button.hidden = true;
+    if (!button.hidden) button.hidden = true;
   };
   area.addEventListener('scroll', () => {
     if (distance() < NEAR) following = true;
@@ -250,9 +250,10 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
     run = null;
     bot.over();
     refresh();
-    const failure = last.failed ?? (last.error ? last : null);
+    const isEmpty = !bot.text() && (last.finish_reason ?? 'stop') === 'stop';
+    const failure = last.failed ?? (last.error ? last : isEmpty ? { code: 'empty', done: true } : null);
     if (failure?.code === 'unknown_session') return failure;
-    if (failure && failure.code !== 'aborted') problem(failure, bot, retry);
+    if (failure && failure.code !== 'aborted') problem(failure, bot, retry && (() => retry(failure.done)));
     else {
       if (last.finish_reason === 'stopped' || failure) bot.note(t('stopped'));
       if (last.finish_reason === 'length') bot.note(t('cut_by_length'));
@@ -270,7 +271,8 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
   async function ask(message, clientMessageId, isSecond) {
     const mine = turn;
     const bot = addBot();
-    const retry = () => ask(message, clientMessageId);
+    // What was accepted and failed would be joined under its old name.
+    const retry = (wasAccepted) => ask(message, wasAccepted ? makeMessageId() : clientMessageId);
     run = { stop() {}, leave() {} }; // a session is being made: nothing to stop yet
     refresh();
     end.toEnd();

@@ -1,0 +1,87 @@
+/*
+ * The promise that an answer is not lost: broken connections, reloads, two tabs, hosts that hold streams back.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { answered, say } from './browser.mjs';
+import { makeGate } from './fixture.mjs';
+import { fixture, lastAnswer, open, page, pieces, texts } from './page_setup.mjs';
+
+describe('an answer is not lost', () => {
+  test('a connection that breaks is taken up again, without a gap or a repetition', async () => {
+    const text = 'Zwölf Boxkämpfer jagen 😀 Viktor über den großen Sylter Deich. '.repeat(5);
+    fixture.reply = () => ({ deltas: pieces(text, 4), delay: 2, cutAfter: 12 });
+    await open();
+    await say(page, 'x');
+    await answered(page);
+    assert.equal((await lastAnswer()).trim(), text.trim());
+    assert.ok(fixture.requests.some((one) => one.path.startsWith('api/chat/stream/')));
+  });
+
+  test('a while without a network', async () => {
+    const text = 'word '.repeat(100);
+    fixture.reply = () => ({ deltas: pieces(text, 5), delay: 20 });
+    await open();
+    await say(page, 'x');
+    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.length > 50);
+    await page.context().setOffline(true);
+    fixture.cut();
+    await page.waitForSelector('.waiting.reconnecting');
+    await page.waitForTimeout(1000);
+    await page.context().setOffline(false);
+    await answered(page);
+    assert.equal((await lastAnswer()).trim(), text.trim());
+  });
+
+  test('reload in the middle: it goes on and ends whole', async () => {
+    const gate = makeGate();
+    const text = 'Erste Hälfte – zweite Hälfte.';
+    fixture.reply = () => ({ deltas: pieces(text, 4), gate: gate.wait });
+    await open();
+    await say(page, 'x');
+    gate.open(3);
+    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.length > 8);
+    await page.reload();
+    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.length > 8);
+    assert.deepEqual(await texts('.bubble'), ['x']);
+    gate.open(100);
+    await answered(page);
+    assert.equal((await lastAnswer()).trim(), text);
+  });
+
+  test('two tabs with one conversation stay in step', async () => {
+    const gate = makeGate();
+    await open();
+    await say(page, 'one');
+    await answered(page);
+    const other = await page.context().newPage();
+    await other.goto(fixture.url);
+    await other.waitForSelector('.message.assistant[aria-busy="false"]');
+    fixture.reply = () => ({ deltas: ['to ', 'both'], gate: gate.wait });
+    await say(page, 'two');
+    gate.open();
+    await other.waitForFunction(() => [...document.querySelectorAll('.answer-text')].at(-1).textContent.trim() === 'to');
+    gate.open();
+    await other.waitForFunction(() => [...document.querySelectorAll('.answer-text')].at(-1).textContent.trim() === 'to both');
+    assert.deepEqual(await other.$$eval('.bubble', (nodes) => nodes.map((node) => node.textContent)), ['one', 'two']);
+  });
+
+  test('a host that holds streams back: the page notices and asks by long-poll', async () => {
+    const text = 'slow but steady '.repeat(16);
+    fixture.reply = () => ({ deltas: pieces(text, 16), delay: 400, lump: true });
+    await open();
+    await say(page, 'x');
+    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.length > 30, null, { timeout: 15_000 });
+    assert.equal(await page.getAttribute('.message.assistant', 'aria-busy'), 'true', 'it shows text before the end');
+    await answered(page);
+    assert.equal((await lastAnswer()).trim(), text.trim());
+    const before = fixture.requests.length;
+    fixture.reply = () => ({ deltas: ['fast', 'er'], delay: 20, lump: true });
+    await say(page, 'y');
+    await page.waitForFunction(() => document.querySelectorAll('.message.assistant').length === 2);
+    await answered(page);
+    const asked = fixture.requests.slice(before).filter((one) => one.method === 'POST');
+    assert.deepEqual(asked.map((one) => [one.path, one.body.deliver]), [['api/chat', 'poll']]);
+    assert.equal(fixture.answers.size, 2, 'the same question was never asked twice');
+  });
+});
