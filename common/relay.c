@@ -5,6 +5,7 @@
  * curl forbids calls on the multi handle from inside its callbacks, so a call that is cancelled there is
  * only marked, and swept as soon as curl has returned.
  */
+#include "common/relay_curl.h"
 #include "common/relay_end.h"
 #include "common/relay_shun.h"
 
@@ -474,7 +475,7 @@ static bool multi_open(struct relay *relay)
 {
     if (relay->multi != NULL)
         return true;
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
+    if (!relay_curl_load() || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
         (relay->multi = curl_multi_init()) == NULL)
         return false;
     curl_multi_setopt(relay->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
