@@ -348,6 +348,11 @@ static char *copy_or_empty(const char *text)
     return strdup(text != NULL ? text : "");
 }
 
+bool relay_load(void)
+{
+    return relay_curl_load_ahead();
+}
+
 static void relay_free(struct relay *relay)
 {
     free(relay->ca_file);

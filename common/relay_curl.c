@@ -5,17 +5,20 @@
  * curl.h gives them; each passes its call on to the real one.
  *
  * Loaded once, by whoever comes first: the master before it forks, so that the workers share what the dynamic linker
- * wrote, or the first call in a process without a master. Loop thread, or no thread yet.
+ * wrote, or the first call of a process that may have none. Loop thread, or no thread yet.
  */
 #define CURL_DISABLE_TYPECHECK /* its macros have the names that are defined here */
 #include "common/relay_curl.h"
 
 #include <curl/curl.h>
 #include <dlfcn.h>
+#include <link.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "common/base/log.h"
 
@@ -23,23 +26,23 @@
  * RPATH, as if it were linked. */
 #define LIBCURL "libcurl.so.4"
 
-#define FUNCTIONS(X)            \
-    X(curl_easy_cleanup)        \
-    X(curl_easy_getinfo)        \
-    X(curl_easy_header)         \
-    X(curl_easy_init)           \
-    X(curl_easy_pause)          \
-    X(curl_easy_setopt)         \
-    X(curl_global_init)         \
-    X(curl_multi_add_handle)    \
-    X(curl_multi_assign)        \
-    X(curl_multi_cleanup)       \
-    X(curl_multi_info_read)     \
-    X(curl_multi_init)          \
-    X(curl_multi_remove_handle) \
-    X(curl_multi_setopt)        \
-    X(curl_multi_socket_action) \
-    X(curl_slist_append)        \
+#define FUNCTIONS(X)                                                                               \
+    X(curl_easy_cleanup)                                                                           \
+    X(curl_easy_getinfo)                                                                           \
+    X(curl_easy_header)                                                                            \
+    X(curl_easy_init)                                                                              \
+    X(curl_easy_pause)                                                                             \
+    X(curl_easy_setopt)                                                                            \
+    X(curl_global_init)                                                                            \
+    X(curl_multi_add_handle)                                                                       \
+    X(curl_multi_assign)                                                                           \
+    X(curl_multi_cleanup)                                                                          \
+    X(curl_multi_info_read)                                                                        \
+    X(curl_multi_init)                                                                             \
+    X(curl_multi_remove_handle)                                                                    \
+    X(curl_multi_setopt)                                                                           \
+    X(curl_multi_socket_action)                                                                    \
+    X(curl_slist_append)                                                                           \
     X(curl_slist_free_all)
 
 #define FIELD(name) __typeof__(name) *name;
@@ -56,6 +59,19 @@ static const struct {
 static struct libcurl libcurl;
 static void *library;
 
+static bool find_functions(void *handle, struct libcurl *found)
+{
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        void *function = dlsym(handle, functions[i].name);
+
+        if (function == NULL)
+            return false;
+        memcpy((char *)found + functions[i].offset, &function, sizeof function);
+    }
+    return true;
+}
+
+/* Lazily, as the dynamic linker ties up what a program is linked with. */
 bool relay_curl_load(void)
 {
     struct libcurl found;
@@ -63,23 +79,84 @@ bool relay_curl_load(void)
 
     if (library != NULL)
         return true;
-    handle = dlopen(LIBCURL, RTLD_NOW | RTLD_LOCAL);
-    for (size_t i = 0; handle != NULL && i < sizeof functions / sizeof functions[0]; i++) {
-        void *function = dlsym(handle, functions[i].name);
-
-        if (function == NULL) {
-            log_error("libcurl_unusable", LOG_STR("error", dlerror()));
-            dlclose(handle);
-            return false;
-        }
-        memcpy((char *)&found + functions[i].offset, &function, sizeof function);
-    }
-    if (handle == NULL) {
+    handle = dlopen(LIBCURL, RTLD_LAZY | RTLD_LOCAL);
+    if (handle == NULL || !find_functions(handle, &found)) {
         log_error("libcurl_unusable", LOG_STR("error", dlerror()));
+        if (handle != NULL)
+            dlclose(handle);
         return false;
     }
     libcurl = found;
     library = handle;
+    return true;
+}
+
+/* ---- for a process that does not go on to use it ---- */
+
+static int count_object(struct dl_phdr_info *object, size_t size, void *ctx)
+{
+    (void)object;
+    (void)size;
+    ++*(size_t *)ctx;
+    return 0;
+}
+
+/* Has the linker written into its code? Then the file's bytes are not what was there. */
+static bool code_was_changed(const struct dl_phdr_info *object, const ElfW(Phdr) * part)
+{
+    const ElfW(Dyn) *entry = (const void *)(object->dlpi_addr + part->p_vaddr);
+
+    for (; entry->d_tag != DT_NULL; entry++) {
+        if (entry->d_tag == DT_TEXTREL ||
+            (entry->d_tag == DT_FLAGS && (entry->d_un.d_val & DF_TEXTREL) != 0))
+            return true;
+    }
+    return false;
+}
+
+static void forget_part(const struct dl_phdr_info *object, const ElfW(Phdr) * part)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = (object->dlpi_addr + part->p_vaddr + page - 1) & ~(page - 1);
+    uintptr_t to = (object->dlpi_addr + part->p_vaddr + part->p_filesz) & ~(page - 1);
+
+    if (part->p_type == PT_LOAD && (part->p_flags & PF_W) == 0 && to > from)
+        madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+/* Of the objects that came after the first *ctx. */
+static int forget_object(struct dl_phdr_info *object, size_t size, void *ctx)
+{
+    size_t *known = ctx;
+
+    (void)size;
+    if (*known > 0) {
+        --*known;
+        return 0;
+    }
+    for (size_t i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+
+        if (part->p_type == PT_DYNAMIC && code_was_changed(object, part))
+            return 0;
+    }
+    for (size_t i = 0; i < object->dlpi_phnum; i++)
+        forget_part(object, &object->dlpi_phdr[i]);
+    return 0;
+}
+
+/* Symbol tables and the code of constructors, some megabytes: read once while loading. The pages are those of the
+ * files; whoever needs one again has it from the page cache. */
+bool relay_curl_load_ahead(void)
+{
+    size_t known = 0;
+
+    if (library != NULL)
+        return true;
+    dl_iterate_phdr(count_object, &known);
+    if (!relay_curl_load())
+        return false;
+    dl_iterate_phdr(forget_object, &known);
     return true;
 }
 
@@ -94,11 +171,11 @@ static enum kind kind_of(int option)
     return option >= CURLOPTTYPE_OFF_T && option < CURLOPTTYPE_BLOB ? KIND_OFF_T : KIND_POINTER;
 }
 
-#define PASS_ON(function, handle, option, args)                           \
-    (kind_of((int)(option)) == KIND_LONG                                  \
-         ? libcurl.function((handle), (option), va_arg((args), long))     \
-     : kind_of((int)(option)) == KIND_OFF_T                               \
-         ? libcurl.function((handle), (option), va_arg((args), curl_off_t)) \
+#define PASS_ON(function, handle, option, args)                                                    \
+    (kind_of((int)(option)) == KIND_LONG                                                           \
+         ? libcurl.function((handle), (option), va_arg((args), long))                              \
+     : kind_of((int)(option)) == KIND_OFF_T                                                        \
+         ? libcurl.function((handle), (option), va_arg((args), curl_off_t))                        \
          : libcurl.function((handle), (option), va_arg((args), void *)))
 
 #undef curl_easy_setopt

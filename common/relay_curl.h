@@ -10,4 +10,7 @@
 /* False when there is none, which is logged. Cheap when it is loaded already. */
 bool relay_curl_load(void);
 
+/* The same, before a fork: what only loading needed is no longer in this process's memory afterwards. */
+bool relay_curl_load_ahead(void);
+
 #endif
