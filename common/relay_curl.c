@@ -43,7 +43,8 @@
     X(curl_multi_setopt)                                                                           \
     X(curl_multi_socket_action)                                                                    \
     X(curl_slist_append)                                                                           \
-    X(curl_slist_free_all)
+    X(curl_slist_free_all)                                                                         \
+    X(curl_version_info)
 
 #define FIELD(name) __typeof__(name) *name;
 struct libcurl {
@@ -220,6 +221,11 @@ CURLcode curl_easy_getinfo(CURL *easy, CURLINFO info, ...)
 CURLcode curl_global_init(long flags)
 {
     return libcurl.curl_global_init(flags);
+}
+
+curl_version_info_data *curl_version_info(CURLversion version)
+{
+    return libcurl.curl_version_info(version);
 }
 
 CURL *curl_easy_init(void)
