@@ -23,6 +23,7 @@
 #define DEADLINE_TICK_MS 100
 #define DRAIN_MS         1000
 #define RECEIVE_BUFFER   4096 /* per transfer; a delta is a few hundred bytes */
+#define HTTP2_STREAMS    32   /* per connection; curl goes through all whenever one has bytes */
 
 struct relay {
     uv_loop_t *loop;
@@ -489,6 +490,7 @@ static bool multi_open(struct relay *relay)
     curl_multi_setopt(relay->multi, CURLMOPT_SOCKETDATA, relay);
     curl_multi_setopt(relay->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
     curl_multi_setopt(relay->multi, CURLMOPT_TIMERDATA, relay);
+    curl_multi_setopt(relay->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, (long)HTTP2_STREAMS);
     curl_multi_setopt(relay->multi, CURLMOPT_MAXCONNECTS, (long)relay->max_idle);
     return true;
 }
