@@ -57,7 +57,8 @@ $(error VARIANT=$(VARIANT) is none of release, asan, tsan)
 endif
 
 PKG_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))
-PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+# libcurl is loaded when it is needed: common/relay_curl.c.
+PKG_LIBS   := $(shell pkg-config --libs $(filter-out libcurl,$(PACKAGES)) 2>/dev/null)
 
 CPPFLAGS_ALL := -I. -D_GNU_SOURCE $(REDIS_CPPFLAGS) $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL   := -std=c17 $(WARNINGS) $(CFLAGS_$(VARIANT)) $(CFLAGS)

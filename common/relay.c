@@ -5,8 +5,10 @@
  * curl forbids calls on the multi handle from inside its callbacks, so a call that is cancelled there is
  * only marked, and swept as soon as curl has returned.
  */
+#include "common/relay_curl.h"
 #include "common/relay_end.h"
 #include "common/relay_shun.h"
+#include "common/relay_trust.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -21,6 +23,7 @@
 #define DEADLINE_TICK_MS 100
 #define DRAIN_MS         1000
 #define RECEIVE_BUFFER   4096 /* per transfer; a delta is a few hundred bytes */
+#define HTTP2_STREAMS    32   /* per connection; curl goes through all whenever one has bytes */
 
 struct relay {
     uv_loop_t *loop;
@@ -34,7 +37,8 @@ struct relay {
     bool http2;
     size_t max_idle;
     unsigned open_timers; /* while closing */
-    char *ca_file, *https_proxy, *no_proxy;
+    struct relay_trust trust;
+    char *https_proxy, *no_proxy;
 };
 
 struct relay_call {
@@ -347,9 +351,14 @@ static char *copy_or_empty(const char *text)
     return strdup(text != NULL ? text : "");
 }
 
+bool relay_load(void)
+{
+    return relay_curl_load_ahead();
+}
+
 static void relay_free(struct relay *relay)
 {
-    free(relay->ca_file);
+    relay_trust_fini(&relay->trust);
     free(relay->https_proxy);
     free(relay->no_proxy);
     free(relay);
@@ -363,11 +372,11 @@ enum result relay_open(uv_loop_t *loop, const struct relay_options *options, str
         return RESULT_INTERNAL;
     relay->loop = loop;
     relay->http2 = options->http2;
-    relay->ca_file = copy_or_empty(options->ca_file);
     relay->https_proxy = copy_or_empty(options->https_proxy);
     relay->no_proxy = copy_or_empty(options->no_proxy);
     relay->max_idle = options->max_idle;
-    if (relay->ca_file == NULL || relay->https_proxy == NULL || relay->no_proxy == NULL) {
+    if (!relay_trust_init(&relay->trust, options->ca_file) || relay->https_proxy == NULL ||
+        relay->no_proxy == NULL) {
         relay_free(relay);
         return RESULT_INTERNAL;
     }
@@ -450,8 +459,7 @@ static void set_transfer_options(struct relay_call *call, const struct relay_req
      * the visitor's. */
     curl_easy_setopt(easy, CURLOPT_PROXY, tls ? relay->https_proxy : "");
     curl_easy_setopt(easy, CURLOPT_NOPROXY, relay->no_proxy);
-    if (relay->ca_file[0] != '\0')
-        curl_easy_setopt(easy, CURLOPT_CAINFO, relay->ca_file);
+    relay_trust_use(&relay->trust, easy);
     if (request->body != NULL) {
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
@@ -474,13 +482,15 @@ static bool multi_open(struct relay *relay)
 {
     if (relay->multi != NULL)
         return true;
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
+    if (!relay_curl_load() || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
         (relay->multi = curl_multi_init()) == NULL)
         return false;
+    relay_trust_look(&relay->trust);
     curl_multi_setopt(relay->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
     curl_multi_setopt(relay->multi, CURLMOPT_SOCKETDATA, relay);
     curl_multi_setopt(relay->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
     curl_multi_setopt(relay->multi, CURLMOPT_TIMERDATA, relay);
+    curl_multi_setopt(relay->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, (long)HTTP2_STREAMS);
     curl_multi_setopt(relay->multi, CURLMOPT_MAXCONNECTS, (long)relay->max_idle);
     return true;
 }

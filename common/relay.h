@@ -28,6 +28,10 @@ struct relay_options {
     const char *no_proxy;    /* hosts that are asked directly */
 };
 
+/* Load libcurl now, for the children that will be forked to share it; else the first call does. False when there is
+ * none, which is logged. */
+bool relay_load(void);
+
 /* RESULT_INTERNAL when out of memory. curl itself is set up by the first call. */
 enum result relay_open(struct uv_loop_s *loop, const struct relay_options *options,
                        struct relay **out);

@@ -56,7 +56,7 @@ static bool open_relay(struct doctor *doctor)
 {
     struct relay_options options = { .ca_file = doctor->config->ca_file };
 
-    if (uv_loop_init(&doctor->loop) != 0)
+    if (!relay_load() || uv_loop_init(&doctor->loop) != 0)
         return false;
     if (relay_open(&doctor->loop, &options, &doctor->relay) == RESULT_OK)
         return true;

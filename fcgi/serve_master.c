@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/breaker.h"
+#include "common/relay.h"
 #include "common/tools/offer.h"
 #include "fcgi/process/handover.h"
 #include "fcgi/process/listen.h"
@@ -240,6 +241,10 @@ static enum result init(struct serve *serve, const struct config *config,
     if (serve->board == NULL)
         return fault_set(fault, RESULT_INTERNAL, "no_memory", NULL,
                          "There is no memory for the scoreboard.");
+    if (!relay_load())
+        return fault_set(
+            fault, RESULT_INTERNAL, "no_libcurl", NULL,
+            "libcurl.so.4 cannot be loaded: is the package libcurl4 installed? The log says more.");
     if (geteuid() == 0 && !serve->privileges.change)
         log_warn("running_as_root", LOG_STR("remedy", "set RUN_USER"));
     give_log_away(serve);

@@ -45,9 +45,11 @@ for example in nginx.conf.example deploy/apache/proxy_fcgi.conf deploy/apache/fc
 done
 mv "$tree/$doc/examples/.-nginx.conf.example" "$tree/$doc/examples/nginx-site.conf"
 
-# The packages of the libraries that the program itself names.
-depends=$(objdump -p "$tree/usr/bin/parley" | awk '$1 == "NEEDED" { print $2 }' | while read -r library; do
+# The packages of the libraries that the program itself names: linked, or, as libcurl, in a string for dlopen.
+loaded=$(strings "$tree/usr/bin/parley" | grep -x 'libcurl\.so\.[0-9]*')
+depends=$({ objdump -p "$tree/usr/bin/parley" | awk '$1 == "NEEDED" { print $2 }'; echo "$loaded"; } | while read -r library; do
     file=$(ldd "$tree/usr/bin/parley" | awk -v name="$library" '$1 == name { print $3 } $1 ~ name "$" { print $1 }' | head -n 1)
+    [ -n "$file" ] || file=$(${CC:-cc} -print-file-name="$library")
     dpkg -S "$file" 2>/dev/null || dpkg -S "/usr$file" 2>/dev/null || dpkg -S "$(readlink -f "$file")"
 done | sed 's/:.*//' | sort -u | while read -r name; do
     least=$(dpkg-query -W -f '${Version}' "$name" | head -n 1)

@@ -16,15 +16,16 @@ tree=$out/dist/$name
 rm -rf "$tree"
 mkdir -p "$tree/parley/lib" "$tree/licenses" "$tree/docs"
 
-# An old-style RPATH, because it counts for the libraries of lib/ among themselves, too.
+# An old-style RPATH, because it counts for what the program loads and for the libraries of lib/ among themselves, too.
 # shellcheck disable=SC2016 # $ORIGIN is for the loader
 ${CC:-cc} -pie -Wl,-z,relro,-z,now -Wl,--disable-new-dtags,-rpath,'$ORIGIN/lib' -static-libgcc \
     -o "$tree/parley/parley" "$out/obj/fcgi/main.o" "$out/libparley.a" \
-    -Wl,-Bstatic -lfcgi -ljson-c -lsqlite3 -luv_a -lsodium -lhiredis -Wl,-Bdynamic -lcurl -lm -lpthread -ldl
+    -Wl,-Bstatic -lfcgi -ljson-c -lsqlite3 -luv_a -lsodium -lhiredis -Wl,-Bdynamic -lm -lpthread -ldl
 strip --strip-unneeded "$tree/parley/parley"
 
 # The C library is the host's: it must fit the host's kernel, names and locales.
-libraries=$(ldd "$tree/parley/parley" | awk '$3 ~ /^\// { print $3 }' |
+curl=$(${CC:-cc} -print-file-name="$(strings "$tree/parley/parley" | grep -x 'libcurl\.so\.[0-9]*')")
+libraries=$({ echo "$curl"; ldd "$tree/parley/parley" "$curl" | awk '$3 ~ /^\// { print $3 }'; } | sort -u |
     grep -vE '/(libc|libm|libdl|libpthread|librt|libresolv|ld-linux[^/]*)\.so')
 for library in $libraries; do
     cp -L "$library" "$tree/parley/lib/"

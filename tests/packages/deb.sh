@@ -20,6 +20,7 @@ echo "data: $(stat -c '%U:%G %a' /var/lib/parley)"
 echo "settings: $(stat -c '%U:%G %a' /etc/parley/parley.env)"
 echo "enabled: $(ls /etc/systemd/system/multi-user.target.wants | tr "\n" " ")"
 echo "missing libraries: $(ldd /usr/bin/parley | grep -c 'not found' || true)"
+echo "libcurl: $(ls /usr/lib/*/libcurl.so.4)"
 
 # What systemd does with the unit.
 unit=/lib/systemd/system/parley.service
@@ -68,6 +69,7 @@ expect 'the data is only the service'"'"'s' '^data: parley:www-data 700' "$said"
 expect 'the settings are only the service'"'"'s' '^settings: parley:root 600' "$said"
 expect 'the service is enabled' '^enabled: .*parley.service' "$said"
 expect 'every library is there' '^missing libraries: 0' "$said"
+expect 'libcurl, which is loaded later, is there' '^libcurl: /usr/lib/' "$said"
 expect 'it answers behind lighttpd' '^health: .*healthy' "$said"
 expect 'the site is the page' '^page: <title>.' "$said"
 expect 'the demo answers' '^chat: .*"status": ?"success"' "$said"

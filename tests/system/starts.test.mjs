@@ -144,6 +144,23 @@ describe('check-config', { concurrency: true }, () => {
     assert.ok(!fs.existsSync(path.join(dir, 's')));
   });
 
+  test('a libcurl that cannot be loaded stops serve and doctor, and nothing that asks no provider', async (t) => {
+    const dir = tempDir(t);
+    fs.writeFileSync(path.join(dir, 'libcurl.so.4'), 'no library');
+    const env = { PARLEY_ENV: '/dev/null', DATABASE_URL: `sqlite:${dir}/p.db`, LD_LIBRARY_PATH: dir };
+    const [serve, doctor, config, health] = await Promise.all([
+      parleyCommand(['serve', '--listen', `unix:${dir}/s`], { env }), parleyCommand(['doctor'], { env }), parleyCommand(['check-config'], { env }),
+      parleyCommand([], { env: { ...env, GATEWAY_INTERFACE: 'CGI/1.1', REQUEST_METHOD: 'GET', PATH_INFO: '/api/health', SERVER_PROTOCOL: 'HTTP/1.1' } }),
+    ]);
+    assert.equal(serve.code, 1);
+    assert.match(serve.stderr, /"libcurl_unusable".*libcurl\.so\.4.*\nparley: libcurl\.so\.4 cannot be loaded/);
+    assert.ok(!fs.existsSync(path.join(dir, 's')));
+    assert.equal(doctor.code, 1);
+    assert.match(doctor.stderr, /libcurl could not be started/);
+    assert.equal(config.code, 0, config.stderr);
+    assert.match(health.stdout, /^Status: 200[^]*healthy/);
+  });
+
   test('no command and an unknown one say how it is used', async () => {
     for (const args of [[], ['dance']]) {
       const { code, stdout, stderr } = await parleyCommand(args, { env: { PARLEY_ENV: '/dev/null' } });

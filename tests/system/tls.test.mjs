@@ -162,6 +162,20 @@ for (const [what, env, words] of [
   }));
 }
 
+test('whom to trust is read once for all connections of a worker', async () => {
+  const file = path.join(dir, 'once.pem');
+  fs.copyFileSync(path.join(dir, 'test-ca.pem'), file);
+  await withParley({ OPENAI_API_BASE: base('one'), CA_FILE: file }, async (parley) => {
+    const used = () => new Set(seen('one').map(([, connection]) => connection)).size;
+    assert.equal((await parley.post('/api/chat', { message: 'mock:' })).status, 200);
+    fs.writeFileSync(file, 'no certificate');
+    const before_ = used();
+    const replies = await Promise.all([1, 2, 3].map(() => parley.post('/api/chat', { message: 'mock:deltas=3,delay=100' })));
+    assert.deepEqual(replies.map((reply) => reply.status), [200, 200, 200]);
+    await eventually(() => used() > before_);
+  });
+});
+
 test('a CA_FILE that is not there stops the start and is named', async () => {
   const { code, stdout, stderr } = await parleyCommand(['serve', '--listen', `unix:${dir}/x.sock`, '--workers', '1'],
     { env: { CA_FILE: '/nowhere/ca.pem', DATABASE_URL: `sqlite:${dir}/x.db`, PARLEY_ENV: '/dev/null' } });
