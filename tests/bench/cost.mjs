@@ -40,14 +40,15 @@ async function count(name, provider, loads) {
   }, 0);
 }
 
-const SHORT = 20, LONG = 820, TURNS = 10, MORE_TURNS = 50;
+const ROUNDS = 3;
+const SHORT = 20, LONG = 1620, PACE = 2, TURNS = 10, MORE_TURNS = 50;
 const turns = (number) => ({ deltas: SHORT, pace: 0, warm: number - 1 });
 
 async function measure(provider, name) {
   const [base, deltas, replies] = await Promise.all([
-    count(`${name}-base`, provider, [turns(TURNS), { deltas: SHORT, pace: 4 }]),
-    count(`${name}-deltas`, provider, [turns(TURNS), { deltas: LONG, pace: 4 }]),
-    count(`${name}-replies`, provider, [turns(MORE_TURNS), { deltas: SHORT, pace: 4 }]),
+    count(`${name}-base`, provider, [turns(TURNS), { deltas: SHORT, pace: PACE }]),
+    count(`${name}-deltas`, provider, [turns(TURNS), { deltas: LONG, pace: PACE }]),
+    count(`${name}-replies`, provider, [turns(MORE_TURNS), { deltas: SHORT, pace: PACE }]),
   ]);
   return {
     per_delta: Math.round((deltas - base) / (LONG - SHORT)),
@@ -65,12 +66,18 @@ function judge(found) {
   }).every(Boolean);
 }
 
+const least = (a, b) => Object.fromEntries(Object.entries(a).map(([name, value]) => [name, Math.min(value, b[name])]));
+
 buildTools();
 const provider = await startProvider();
-const found = await measure(provider, 'first');
+let found = await measure(provider, 'first');
 if (process.env.COST_RECORD) writeFileSync(record, `${JSON.stringify(found, null, 2)}\n`);
-// Timers of an overloaded machine may add some per cent: what really has risen has risen twice.
-const good = judge(found) || judge(await measure(provider, 'second'));
+// What takes longer has more timers in it, so the least of some runs is nearest to the truth.
+let good = judge(found);
+for (let round = 2; !good && round <= ROUNDS; round += 1) {
+  found = least(found, await measure(provider, `round-${round}`));
+  good = judge(found);
+}
 await provider.stop();
 if (!good) console.log('cost: FAILED: see the top of tests/bench/cost.mjs');
 process.exit(good ? 0 : 1);
