@@ -18,7 +18,8 @@ const delta = 'CPU per delta, µs', late = 'late p99, ms', replies = 'replies pe
 function bars(of) {
   const ours = (id, at, figure) => of(id, at, 'Parley', figure);
   const deltaOver = (who) => ours('a', '1000', delta) / of('a', '1000', who, delta);
-  const repliesOver = (who) => ours('b', '32', replies) / of('b', '32', who, replies);
+  const repliesOver = (clients, who, least) =>
+    [`short replies per second of ${clients} clients, over ${who}`, ours('b', clients, replies) / of('b', clients, who, replies), least, 'least'];
   return [
     ['CPU per delta at 1,000 streams, over nginx proxy_pass', deltaOver('nginx proxy_pass'), 1.2, 'most'],
     ['CPU per delta at 1,000 streams, over PHP-FPM', deltaOver('PHP-FPM'), 0.5, 'most'],
@@ -27,9 +28,8 @@ function bars(of) {
     ['PSS of an idle pool of two workers, MB', ours('h', 'idle', 'PSS after 20 turns, MB'), 12, 'most'],
     ['p99 lateness at 1,000 streams, ms', ours('a', '1000', late), 5, 'most'],
     ['p99 lateness at 1,000 streams, ms more than nginx proxy_pass', ours('a', '1000', late) - of('a', '1000', 'nginx proxy_pass', late), 3, 'most'],
-    ['short replies per second of 32 clients, over PHP-FPM', repliesOver('PHP-FPM'), 4, 'least'],
-    ['short replies per second of 32 clients, over Express', repliesOver('Express'), 8, 'least'],
-    ['short replies per second of 32 clients, over FastAPI', repliesOver('FastAPI'), 8, 'least'],
+    ...['32', '256'].flatMap((clients) => [
+      repliesOver(clients, 'PHP-FPM', 4), repliesOver(clients, 'Express', 8), repliesOver(clients, 'FastAPI', 8)]),
     ['5,000 mostly idle streams, PSS in all, MB', ours('c', '5000', 'PSS in all, MB'), 250, 'most'],
     ['CPU of a health call as plain CGI under lighttpd, ms', ours('e', 'health call, lighttpd', request), 10, 'most'],
     ['CPU of a health call as plain CGI under Apache, ms', ours('e', 'health call, Apache', request), 10, 'most'],
