@@ -160,6 +160,7 @@ void store_answers_end(struct store *store, const struct store_answer_end *ends,
                        enum result *results)
 {
     struct db_writer_work works[STORE_ENDS_MAX];
+    _Static_assert(STORE_ENDS_MAX <= DB_WRITER_GROUP, "one group takes them all");
 
     for (size_t i = 0; i < count; i++)
         works[i] = (struct db_writer_work){ .run = end_answer, .arg = (void *)(uintptr_t)&ends[i] };
