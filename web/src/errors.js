@@ -31,6 +31,12 @@ const BY_STATUS = {
 /** Would the same question fail again, however often it is asked? */
 export const isFinal = (error) => error.code === 'invalid_message' || error.status === 413;
 
+/** What went wrong with an answer that is over, null if nothing. `last`: its last frame; `text`: all of it. */
+export function failureOf(last, text) {
+  if (last.failed || last.error) return last.failed ?? last;
+  return !text.trim() && (last.finish_reason ?? 'stop') === 'stop' ? { code: 'empty', done: true } : null;
+}
+
 /** Seconds as a person says them. */
 export function waitText(seconds) {
   if (seconds < 90) return t('wait_seconds', { n: Math.ceil(seconds) });

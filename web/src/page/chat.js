@@ -5,7 +5,7 @@
 import { followAnswer } from '../answer.js';
 import { makeMessageId } from '../client.js';
 import { h, icon } from '../dom.js';
-import { errorText, isFinal } from '../errors.js';
+import { errorText, failureOf, isFinal } from '../errors.js';
 import { t } from '../i18n.js';
 import { createAnswer, createQuestion } from './message.js';
 import { prefs, tab } from './prefs.js';
@@ -88,8 +88,7 @@ export function createChat(parts, on) {
   }
 
   function conclude(answer, last, messageId, source, question) {
-    const isEmpty = !answer.text.trim() && (last.finish_reason ?? 'stop') === 'stop';
-    const failure = last.failed ?? (last.error ? last : isEmpty ? { code: 'empty', done: true } : null);
+    const failure = failureOf(last, answer.text);
     if (!failure) {
       answer.end(last, actionsFor(messageId, answer, question));
       if (last.provider) on.demo(last.provider === 'demo');

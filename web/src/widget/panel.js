@@ -6,7 +6,7 @@ import { followAnswer } from '../answer.js';
 import { createToolLines } from '../tools.js';
 import { createClient, makeMessageId } from '../client.js';
 import { h, icon, iconButton } from '../dom.js';
-import { errorText } from '../errors.js';
+import { errorText, failureOf } from '../errors.js';
 import { createGrowing } from '../growing.js';
 import { direction, t, useLanguage } from '../i18n.js';
 import { createSources } from '../sources.js';
@@ -250,8 +250,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
     run = null;
     bot.over();
     refresh();
-    const isEmpty = !bot.text() && (last.finish_reason ?? 'stop') === 'stop';
-    const failure = last.failed ?? (last.error ? last : isEmpty ? { code: 'empty', done: true } : null);
+    const failure = failureOf(last, bot.text());
     if (failure?.code === 'unknown_session') return failure;
     if (failure && failure.code !== 'aborted') problem(failure, bot, retry && (() => retry(failure.done)));
     else {
