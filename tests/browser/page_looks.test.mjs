@@ -126,6 +126,10 @@ describe('as an app', () => {
     });
     assert.ok(kept.length > 3);
     assert.deepEqual(kept.filter((path) => path.includes('/api/')), [], 'answers are never kept');
+    useFixture(await startFixture({ port: Number(new URL(fixture.url).port), config: { brand_name: 'Back again' } }));
+    await page.evaluate(() => window.dispatchEvent(new Event('online')));
+    await page.waitForFunction(() => document.title === 'Back again');
+    assert.equal(await page.inputValue('#field'), 'typed before');
   });
 
   test('it can be installed: manifest and icons are there', async () => {

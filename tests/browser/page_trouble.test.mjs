@@ -143,17 +143,21 @@ describe('when something fails', () => {
     assert.deepEqual(page.problems.filter((one) => !/status of/.test(one)), []);
   });
 
+  /* Keep requests waiting until the function that it gives is called. */
+  async function hold(pattern) {
+    let go;
+    const held = new Promise((resolve) => { go = resolve; });
+    await page.route(pattern, async (route) => {
+      await held;
+      await route.continue();
+    });
+    return go;
+  }
+  const questions = () => fixture.requests.filter((one) => one.path === 'api/chat/stream').map((one) => one.body);
+
   test('who types faster than the server says how it is configured loses nothing', async () => {
     usePage(await openPage(browser));
-    const hold = async (pattern) => {
-      let go;
-      const held = new Promise((resolve) => { go = resolve; });
-      await page.route(pattern, async (route) => {
-        await held;
-        await route.continue();
-      });
-      return go;
-    };
+    fixture.config.features.tool_calls = true;
     const configured = await hold('**/api/config');
     const sent = await hold('**/api/chat/stream');
     await page.goto(fixture.url);
@@ -165,6 +169,29 @@ describe('when something fails', () => {
     await answered(page);
     assert.deepEqual(await texts('.bubble'), ['early bird']);
     assert.equal((await lastAnswer()).trim(), 'You said: early bird');
+    assert.equal(questions()[0].tool_calls, true, 'asked for what the server turned out to be able to');
+  });
+
+  test('who types faster than the models are listed gets the one that was chosen', async () => {
+    fixture.models.models.push({ id: 'mock-2', name: 'Mock Two', provider: 'mock' });
+    usePage(await openPage(browser, fixture.url));
+    await page.selectOption('#model', 'mock/mock-2');
+    const listed = await hold('**/api/models');
+    await page.reload();
+    await say(page, 'early bird');
+    listed();
+    await answered(page);
+    assert.equal(questions()[0].model, 'mock-2');
+  });
+
+  test('a server that does not say how it is configured is asked all the same', async () => {
+    usePage(await openPage(browser));
+    const never = await hold('**/api/config');
+    await page.goto(fixture.url);
+    await say(page, 'anyone there?');
+    await answered(page);
+    assert.equal((await lastAnswer()).trim(), 'You said: anyone there?');
+    never();
   });
 
   test('a conversation that is gone does not lose the question', async () => {

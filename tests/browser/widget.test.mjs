@@ -98,6 +98,24 @@ describe('a visitor', () => {
     assert.deepEqual(page.problems, []);
   });
 
+  test('who types faster than the server says how it is configured is told of tools all the same', async () => {
+    fixture.config.features.tool_calls = true;
+    await open({});
+    let configured;
+    const held = new Promise((resolve) => { configured = resolve; });
+    await page.route('**/api/config', async (route) => {
+      await held;
+      await route.continue();
+    });
+    await page.click('.chat-toggle');
+    const session = page.waitForResponse(/create-session/);
+    await say('early bird');
+    await session;
+    configured();
+    await answered();
+    assert.equal(asked('api/chat')[0].body.tool_calls, true);
+  });
+
   test('sees the answer grow, and can stop it', async () => {
     const gate = makeGate();
     fixture.reply = () => ({ deltas: ['One ', 'two ', 'three'], gate: gate.wait });

@@ -15,6 +15,7 @@ const POLL_WAIT_S = 20;
 const HELD_BACK_MS = 2_000;
 const LUMP_MS = 150;
 const SWITCH_MS = 5_000;
+const KNOWN_WAIT_MS = 4_000;
 
 const encoder = new TextEncoder();
 const byteLength = (text) => encoder.encode(text).length;
@@ -35,11 +36,27 @@ export function looksHeldBack({ sentAt, firstAt, lastAt, deltas }) {
 }
 
 /**
+ * What all answers of a visit share: `buffered` is set when a stream turns out to be held back, `poll` says that the server
+ * knows "deliver":"poll", `tools` that it runs tools and tells of them when asked. The last two come with learn(features);
+ * a question that is sent earlier waits for them, though not for ever.
+ */
+export function createLink() {
+  let learned;
+  const known = new Promise((resolve) => { learned = resolve; });
+  return {
+    buffered: false, poll: false, tools: false, known,
+    learn(features) {
+      this.poll = features?.poll === true;
+      this.tools = features?.tool_calls === true;
+      learned();
+    },
+  };
+}
+
+/**
  * Follow an answer.
- * `source`: {path, body} asks a question (path is the streaming endpoint; with
- * streamOnly it has no long-poll twin), or {messageId, after} joins an answer.
- * `link`: {buffered, poll, tools}, shared by all answers of a visit: `buffered` is set here when the stream turns out to be
- * held back, `poll` says that the server knows "deliver":"poll", `tools` that it runs tools and tells of them when asked.
+ * `source`: {path, body, choose?} asks a question (path is the streaming endpoint; with streamOnly it has no long-poll twin;
+ * choose() gives what is chosen beside it when it is sent), or {messageId, after} joins an answer. `link`: see createLink.
  * `on.start(ids)`, `on.text(piece)`, `on.reasoning(piece)`, `on.tool(call)` (when it begins, and again when it is over),
  * `on.waiting(isWaiting)` are called as things happen.
  * Returns {done, stop(), leave()}: `done` resolves to the last frame (finish_reason, usage, provider, model, and error and
@@ -50,8 +67,8 @@ export function followAnswer(client, source, link, on) {
   const leaving = new AbortController();
   const state = { messageId: source.messageId ?? null, offset: source.after ?? 0, ended: null, stopping: false };
   const timing = { sentAt: 0, firstAt: 0, lastAt: 0, deltas: 0 };
-  const andTools = link.tools ? '&tool_calls=true' : '';
-  const question = () => (link.tools ? { ...source.body, tool_calls: true } : source.body);
+  const andTools = () => (link.tools ? '&tool_calls=true' : '');
+  const question = () => ({ ...source.body, ...source.choose?.(), ...(link.tools ? { tool_calls: true } : {}) });
 
   function begin(frame) {
     if (!frame.message_id || state.messageId === frame.message_id) return;
@@ -129,7 +146,7 @@ export function followAnswer(client, source, link, on) {
 
   async function poll() {
     while (!state.ended) {
-      const search = `after=${state.offset}&wait=${POLL_WAIT_S}${andTools}`;
+      const search = `after=${state.offset}&wait=${POLL_WAIT_S}${andTools()}`;
       const part = await client.call('GET', `api/messages/${encodeURIComponent(state.messageId)}?${search}`, {
         signal: leaving.signal,
         timeout: (POLL_WAIT_S + 10) * 1000,
@@ -150,7 +167,7 @@ export function followAnswer(client, source, link, on) {
         if (link.buffered) await poll();
         else {
           const giveUp = scope();
-          const path = `api/chat/stream/${encodeURIComponent(state.messageId)}?after=${state.offset}${andTools}`;
+          const path = `api/chat/stream/${encodeURIComponent(state.messageId)}?after=${state.offset}${andTools()}`;
           const response = await client.stream('GET', path, { signal: giveUp.signal });
           on.waiting?.(false);
           await read(response, giveUp);
@@ -224,6 +241,7 @@ export function followAnswer(client, source, link, on) {
   }
 
   async function run() {
+    await Promise.race([link.known, pause(KNOWN_WAIT_MS, leaving.signal)]);
     if (source.messageId) {
       await resume([0, ...RESUME_DELAYS_MS]);
     } else {

@@ -126,10 +126,8 @@ export function createChat(parts, on) {
     if (run) return;
     answer.remove();
     // Not accepted yet: the same client_message_id, so that a question that did arrive is not asked twice.
-    if (source.body && !failure.done) {
-      const { provider, model, ...body } = source.body; // there may be another choice by now
-      follow(makeAnswer(), { ...source, body: { ...body, ...parts.choice() } }, question);
-    } else if (source.messageId && !failure.done) follow(makeAnswer(), { messageId: source.messageId, after: 0 }, question);
+    if (source.body && !failure.done) follow(makeAnswer(), source, question);
+    else if (source.messageId && !failure.done) follow(makeAnswer(), { messageId: source.messageId, after: 0 }, question);
     else again(null, question);
     composer.focus();
   }
@@ -141,8 +139,8 @@ export function createChat(parts, on) {
       conversation_id: conversation ?? undefined,
       client_message_id: makeMessageId(),
       ...(question.pictures.length ? { attachments: question.pictures.map((url) => ({ type: 'image', data_url: url })) } : {}),
-      ...parts.choice(),
     },
+    choose: parts.choice,
   });
 
   /** Another answer to the last question. */
@@ -152,7 +150,7 @@ export function createChat(parts, on) {
     const view = makeAnswer();
     composer.focus();
     follow(view, conversation
-      ? { path: `api/conversations/${encodeURIComponent(conversation)}/regenerate`, body: { ...parts.choice() }, streamOnly: true }
+      ? { path: `api/conversations/${encodeURIComponent(conversation)}/regenerate`, body: {}, choose: parts.choice, streamOnly: true }
       : askSource(question), question);
   }
 

@@ -1,6 +1,7 @@
 /*
  * main: puts the page together. Reads as a list: language, theme, parts, their wiring, first calls.
  */
+import { createLink } from '../answer.js';
 import { createPageClient } from '../client.js';
 import { h, icon, iconButton } from '../dom.js';
 import { errorText } from '../errors.js';
@@ -34,7 +35,7 @@ const $ = (id) => document.getElementById(id);
 /* The bundle lies in assets/: the installation is one level up, whatever path it is under and however we were reached. */
 const client = createPageClient({ base: new URL('../', import.meta.url).href });
 const settings = { name: 'Chat', features: {} };
-const link = { buffered: false, poll: false, tools: false };
+const link = createLink();
 
 async function setLanguage(code) {
   let loaded = {};
@@ -103,6 +104,7 @@ function start() {
   const limits = startLimits(client, $('limits'));
   const status = startStatus(client, { box: $('status'), text: $('status-text') }, (isUp) => {
     banner('offline', isUp ? null : t('offline_notice'), { closable: false });
+    if (isUp) askServer(page);
   });
 
   const remembered = startRemembered(client, $('remembered'), { speak });
@@ -161,24 +163,17 @@ function start() {
 
   chat.greet();
   if (matchMedia('(hover: hover)').matches) composer.focus();
-  return { chat, sidebar, composer, models, limits, remembered, showDemo, setMarkdown: (made) => { markdown = made; } };
+  const page = { chat, sidebar, composer, models, limits, remembered, showDemo, setMarkdown: (made) => { markdown = made; } };
+  return page;
 }
 
 /** What the server wants the page to know. Absent parts have defaults, so an older or busy server does no harm. */
-async function applyConfig(page) {
-  let config = {};
-  try {
-    config = await client.config();
-  } catch {
-    // the status line says it
-  }
+function applyConfig(page, config) {
   settings.name = config.app_name || config.brand_name || 'Chat';
   settings.maxBody = config.max_body_bytes;
   settings.reasoning = config.features?.reasoning === true;
   $('reasoning-row').hidden = !settings.reasoning;
   page.remembered.configure(config.features?.memory === true);
-  link.poll = config.features?.poll === true;
-  link.tools = config.features?.tool_calls === true;
   $('brand').textContent = config.brand_name || settings.name;
   document.title = config.brand_name || settings.name;
   const markdown = createMarkdown({ allowRemoteImages: config.allow_remote_images === true });
@@ -186,6 +181,22 @@ async function applyConfig(page) {
   warmUp(markdown);
   if (Number.isInteger(config.max_message_length)) page.composer.setLimit(config.max_message_length);
   if (config.demo === true || config.provider === 'demo') page.showDemo(true);
+}
+
+let asked = false;
+
+/** The first calls; done again when the server is back after it could not be reached. */
+async function askServer(page) {
+  if (asked) return;
+  asked = true;
+  const config = await client.config().catch(() => null); // the status line says it
+  asked = config !== null;
+  applyConfig(page, config ?? {});
+  page.chat.greet();
+  const models = page.models.load();
+  if (prefs.get('model')) await models; // a question waits for the model that was chosen for it
+  link.learn(config?.features);
+  await Promise.all([page.chat.restore(), models, page.limits.load(), page.sidebar.load()]);
 }
 
 function installWorker() {
@@ -196,8 +207,5 @@ function installWorker() {
 }
 
 await setLanguage(pickLanguage([prefs.get('language'), ...(navigator.languages ?? [])]));
-const page = start();
-await applyConfig(page);
-page.chat.greet();
-await Promise.all([page.chat.restore(), page.models.load(), page.limits.load(), page.sidebar.load()]);
+await askServer(start());
 installWorker();

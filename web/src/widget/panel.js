@@ -2,7 +2,7 @@
  * panel: the widget once it is open. Builds the panel into the loader's element, keeps the visitor's session for this
  * site, talks by the session contract (sessionId) and shows answers as they grow.
  */
-import { followAnswer } from '../answer.js';
+import { createLink, followAnswer } from '../answer.js';
 import { createToolLines } from '../tools.js';
 import { createClient, makeMessageId } from '../client.js';
 import { h, icon, iconButton } from '../dom.js';
@@ -156,7 +156,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
   const memory = createMemory(base);
   const markdown = createLiteMarkdown({ allowRemoteImages: data.images === 'on' });
   const end = followEnd(messages, nodes.newText);
-  const link = { buffered: false, poll: false, tools: false };
+  const link = createLink();
   let limit = 1000;
   let run = null;
   let turn = 0;
@@ -350,11 +350,10 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
     started = true;
     client.config().then((config) => {
       if (Number.isInteger(config.max_message_length)) limit = config.max_message_length;
-      link.poll = config.features?.poll === true;
-      link.tools = config.features?.tool_calls === true;
+      link.learn(config.features);
       if (config.demo === true) speak(t('demo'));
       refresh();
-    }, () => {});
+    }, () => link.learn());
     if (!(await restore()) && !messages.childElementCount) greet();
   }
 
