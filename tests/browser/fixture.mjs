@@ -62,7 +62,7 @@ class Answer {
 /**
  * Start one. `base`: path of the installation, "/" first and last. `absent`: endpoints that answer 404 unknown_path, by the
  * start of their path. `origins`: who may call from elsewhere. Change `fixture.reply` to script the answers: a function from
- * the request body to {deltas, delay?, together? (deltas per delay), gate?, error?, finish?, refuse?: {status, body, headers} or {status, html}, cutAfter?, lump?}.
+ * the request body to {deltas, delay?, together? (deltas per delay), gate?, error?, finish?, refuse?: {status, body, headers} or {status, html}, lump?}.
  */
 export async function startFixture({ base = '/', config = {}, absent = [], origins = [], port = 0 } = {}) {
   const conversations = new Map();
@@ -119,7 +119,6 @@ export async function startFixture({ base = '/', config = {}, absent = [], origi
   function streamAnswer(response, answer, after, session) {
     const { plan } = answer;
     let at = after;
-    let sent = 0;
     const frames = [];
     const frame = (body) => `id: ${answer.id}:${at}\ndata: ${JSON.stringify(body)}\n\n`;
     const write = (text) => (plan.lump ? frames.push(text) : response.write(text));
@@ -133,14 +132,7 @@ export async function startFixture({ base = '/', config = {}, absent = [], origi
       const rest = Buffer.from(answer.text).subarray(at).toString();
       if (rest) {
         at += bytes(rest);
-        sent += 1;
         write(frame({ content: rest, done: false }));
-        if (plan.cutAfter && sent >= plan.cutAfter && !plan.wasCut) {
-          plan.wasCut = true;
-          answer.listeners.delete(step);
-          response.write('', () => response.destroy());
-          return;
-        }
       }
       if (answer.status === 'streaming') return;
       answer.listeners.delete(step);

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { startParley } from '../system/harness.mjs';
+import { eventually, startParley } from '../system/harness.mjs';
 import { startMock } from '../system/mock_provider.mjs';
 import { answered, launch, openPage, say } from './browser.mjs';
 import { startProxy } from './proxy.mjs';
@@ -38,11 +38,14 @@ const answer = async () => (await page.textContent('.answer-text')).trim();
 
 test('the page is loaded again in the middle of an answer: it goes on and ends whole', async () => {
   page = await openPage(browser, `${proxy.url}/`);
-  await say(page, 'Reload mock:deltas=40,delay=50');
+  await say(page, 'Reload mock:deltas=40,step=1');
+  const call = await mock.waitCall('Reload');
+  call.step(9);
   await shows('w5');
   await page.reload();
-  await shows('w5');
+  await shows('w9');
   assert.equal(await page.getAttribute('.message.assistant', 'aria-busy'), 'true', 'it is not over yet');
+  call.step(30);
   await answered(page);
   assert.equal(await answer(), words(40));
   assert.equal(mock.calls('Reload').length, 1);
@@ -50,13 +53,17 @@ test('the page is loaded again in the middle of an answer: it goes on and ends w
 
 test('the network of the page is gone for three seconds: the same', async () => {
   page = await openPage(browser, `${proxy.url}/`);
-  await say(page, 'Tunnel mock:deltas=80,delay=45');
+  await say(page, 'Tunnel mock:deltas=80,step=1');
+  const call = await mock.waitCall('Tunnel');
+  call.step(9);
   await shows('w5');
   proxy.down = true;
   proxy.cut();
   await page.waitForSelector('.waiting.reconnecting');
+  call.step(30);
   await page.waitForTimeout(3000);
   proxy.down = false;
+  call.step(40);
   await answered(page);
   assert.equal(await answer(), words(80));
   assert.equal(mock.calls('Tunnel').length, 1);
@@ -69,9 +76,10 @@ test('the network goes before the first word: the question was not lost, and is 
   await say(page, 'Hello mock:deltas=1');
   await answered(page);
   await page.click('#new-chat');
-  await say(page, 'Early mock:deltas=5,first=600,delay=20');
-  await mock.waitCall('Early');
+  await say(page, 'Early mock:deltas=5,step=2');
+  const call = await mock.waitCall('Early');
   proxy.cut();
+  call.step(5);
   await answered(page);
   assert.equal(await answer(), words(5));
   assert.equal(mock.calls('Early').length, 1);
@@ -79,12 +87,14 @@ test('the network goes before the first word: the question was not lost, and is 
 
 test('the process that wrote the answer is killed: what there is stays, and Continue gets the rest', async () => {
   page = await openPage(browser, `${proxy.url}/`);
-  await say(page, 'Killed mock:deltas=100,delay=30');
+  await say(page, 'Killed mock:deltas=100,step=1');
+  (await mock.waitCall('Killed')).step(9);
   await shows('w9');
+  await eventually(async () => (await parley.sql("select content from messages where content like 'w0 %w9%'")).length === 1);
   for (const pid of parley.workerPids()) process.kill(pid, 'SIGKILL');
   await page.waitForSelector('.notice >> text=Continue', { timeout: 30_000 });
-  assert.match(await answer(), /^w0 w1 w2 /);
-  mock.script(({ messages }) => (JSON.stringify(messages).includes('Killed') ? { text: 'rest ', deltas: 2 } : undefined));
+  assert.equal(await answer(), words(10));
+  mock.script(({ messages }) => (JSON.stringify(messages).includes('Killed') ? { text: 'rest ', deltas: 2, step: 0 } : undefined));
   await page.click('.notice >> text=Continue');
   await page.waitForFunction(() => [...document.querySelectorAll('.answer-text')].at(-1).textContent.trim() === 'rest rest');
   await answered(page);
@@ -93,7 +103,7 @@ test('the process that wrote the answer is killed: what there is stays, and Cont
 test('EventSource comes back by itself, without a repeated or missing character', async () => {
   page = await openPage(browser, `${proxy.url}/`);
   const text = 'äö€😀';
-  const stream = await parley.stream('/api/chat/stream', { message: `Source mock:deltas=60,delay=100,text=${text}` });
+  const stream = await parley.stream('/api/chat/stream', { message: `Source mock:deltas=60,step=1,text=${text}` });
   const { message_id: id } = (await stream.until((one) => one.first)).first;
   await page.evaluate((url) => {
     window.seen = { text: '', opens: 0, last: null };
@@ -110,10 +120,13 @@ test('EventSource comes back by itself, without a repeated or missing character'
       if (frame.done) window.seen.last = frame;
     };
   }, `${proxy.url}/api/chat/stream/${id}`);
-  for (const length of [10, 40]) {
-    await page.waitForFunction((wanted) => window.seen.text.length > wanted, length);
+  const call = await mock.waitCall('Source');
+  for (const pieces of [10, 20]) {
+    call.step(pieces - call.sent.length);
+    await page.waitForFunction((wanted) => window.seen.text.length === wanted, pieces * text.length);
     proxy.cut();
   }
+  call.step(40);
   await page.waitForFunction(() => window.seen.over, null, { timeout: 30_000 });
   const seen = await page.evaluate(() => window.seen);
   assert.equal(seen.text, text.repeat(60));

@@ -10,24 +10,33 @@ import { fixture, lastAnswer, open, page, pieces, texts } from './page_setup.mjs
 describe('an answer is not lost', () => {
   test('a connection that breaks is taken up again, without a gap or a repetition', async () => {
     const text = 'Zwölf Boxkämpfer jagen 😀 Viktor über den großen Sylter Deich. '.repeat(5);
-    fixture.reply = () => ({ deltas: pieces(text, 4), delay: 2, cutAfter: 12 });
+    const gate = makeGate();
+    fixture.reply = () => ({ deltas: pieces(text, 4), gate: gate.wait });
     await open();
     await say(page, 'x');
+    gate.open(12);
+    await page.waitForFunction((start) => document.querySelector('.answer-text')?.textContent.startsWith(start), text.slice(0, 40));
+    fixture.cut();
+    gate.open(100);
     await answered(page);
     assert.equal((await lastAnswer()).trim(), text.trim());
     assert.ok(fixture.requests.some((one) => one.path.startsWith('api/chat/stream/')));
   });
 
   test('a while without a network', async () => {
+    const gate = makeGate();
     const text = 'word '.repeat(100);
-    fixture.reply = () => ({ deltas: pieces(text, 5), delay: 20 });
+    fixture.reply = () => ({ deltas: pieces(text, 5), gate: gate.wait });
     await open();
     await say(page, 'x');
+    gate.open(20);
     await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.length > 50);
     await page.context().setOffline(true);
     fixture.cut();
     await page.waitForSelector('.waiting.reconnecting');
+    gate.open(40);
     await page.waitForTimeout(1000);
+    gate.open(40);
     await page.context().setOffline(false);
     await answered(page);
     assert.equal((await lastAnswer()).trim(), text.trim());
@@ -67,12 +76,15 @@ describe('an answer is not lost', () => {
   });
 
   test('a host that holds streams back: the page notices and asks by long-poll', async () => {
+    const gate = makeGate();
     const text = 'slow but steady '.repeat(16);
-    fixture.reply = () => ({ deltas: pieces(text, 16), delay: 400, lump: true });
+    fixture.reply = () => ({ deltas: pieces(text, 16), gate: gate.wait, lump: true });
     await open();
     await say(page, 'x');
+    gate.open(5);
     await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.length > 30, null, { timeout: 15_000 });
     assert.equal(await page.getAttribute('.message.assistant', 'aria-busy'), 'true', 'it shows text before the end');
+    gate.open(11);
     await answered(page);
     assert.equal((await lastAnswer()).trim(), text.trim());
     const before = fixture.requests.length;

@@ -129,6 +129,21 @@ describe('when something fails', () => {
     assert.deepEqual((await texts('.answer-text')).map((text) => text.trim()), ['It begins', 'and goes on.']);
   });
 
+  test('an answer whose beginning the server lost is made anew where Continue is asked for', async () => {
+    fixture.reply = (body) => (body.regenerate ? { deltas: ['The whole of it.'] }
+      : { deltas: ['It begins '], error: { error: 'The server is being restarted.', code: 'interrupted' } });
+    await open();
+    await page.route('**/continue', (route) => route.fulfill({ status: 409, contentType: 'application/json',
+      body: JSON.stringify({ error: 'There is nothing to go on with.', code: 'answer_complete', status: 'error' }) }));
+    await say(page, 'x');
+    await answered(page);
+    await page.click('.notice >> text=Continue');
+    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.trim() === 'The whole of it.');
+    await answered(page);
+    assert.deepEqual((await texts('.answer-text')).map((text) => text.trim()), ['The whole of it.']);
+    assert.equal(await page.isVisible('.notice'), false);
+  });
+
   test('nothing, garbage or a web page instead of a stream is an error, not a hang', async () => {
     const raws = { nothing: '', garbage: '\0\xff\n\ndata: {"content":\n\ndata: 7\n\ndata: null\n\n', page: '<html>502</html>' };
     fixture.reply = ({ message }) => ({ raw: raws[message] });

@@ -451,13 +451,16 @@ describe('looks', () => {
 });
 
 test('a host that holds streams back: the widget notices and asks by long-poll', async () => {
+  const gate = makeGate();
   const text = 'slow but steady '.repeat(18);
-  fixture.reply = () => ({ deltas: text.match(/.{1,16}/g), delay: 400, lump: true });
+  fixture.reply = () => ({ deltas: text.match(/.{1,16}/g), gate: gate.wait, lump: true });
   await open();
   await page.click('.chat-toggle');
   await say('x');
+  gate.open(5);
   await page.waitForFunction(() => (/steady/.test(document.querySelector('.parley-widget').shadowRoot.textContent)), null, { timeout: 15_000 });
   assert.equal(await page.isVisible('.dots'), true, 'it shows text before the end');
+  gate.open(13);
   await answered();
   assert.equal((await said('bot')).at(-1), text.trim());
   assert.equal(fixture.answers.size, 1);

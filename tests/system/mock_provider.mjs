@@ -18,7 +18,7 @@
  *   deltas=N      pieces of text (3)          text=WORD  each piece, default "w0 ", "w1 ", ...
  *   delay=MS      between pieces (0)          size=N     pieces of N letters "x"
  *   head=MS       before the response head    first=MS   between head and first piece
- *   step=1        no piece after the first before the test has called call.step()
+ *   step=1        no piece after the first before the test has called call.step(); step=2: nor the first
  *   stamp=1       pieces are "[<process.hrtime in ns>] ": when each one left
  *   finish=WORD   finish_reason (stop)        usage=0    no usage chunk, although asked for
  *   done=0        no [DONE]                   crlf=1     CRLF line ends
@@ -36,7 +36,7 @@
  *   hang=WHERE    silence for ever: head (before the response head), first (before the first piece), or a
  *                 number: after so many pieces
  */
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import http from 'node:http';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 
@@ -64,10 +64,18 @@ class Call {
     this.leftAt = null;  /* when the client closed the connection before that */
     this.left = new Promise((resolve) => { this.leave = resolve; });
     this.ended = new Promise((resolve) => { this.end = resolve; });
-    this.steps = new EventEmitter();
+    this.steps = 0;
+    this.wake = null;
   }
-  /* Lets the next piece of a script with step=1 go. */
-  step() { this.steps.emit('step'); }
+  /* Lets the next pieces of a script with step=1 go. */
+  step(count = 1) {
+    this.steps += count;
+    this.wake?.();
+  }
+  async nextStep() {
+    while (!this.steps && !this.leftAt) await Promise.race([new Promise((resolve) => { this.wake = resolve; }), this.left]);
+    this.steps -= 1;
+  }
   get text() { return this.sent.map((piece) => piece.text).join(''); }
 }
 
@@ -209,7 +217,7 @@ async function stream(call, res, script) {
   await body.frame(chunk(call, { role: 'assistant', content: '' }));
   for (let i = 0; i < script.deltas; i++) {
     if (i > 0 && script.delay) await sleep(script.delay);
-    if (i > 0 && script.step) await Promise.race([once(call.steps, 'step'), call.left]);
+    if (script.step > (i > 0 ? 0 : 1)) await call.nextStep();
     if (res.destroyed || await interrupt(call, res, body, script, i)) return;
     await sendPiece(call, body, script, i);
   }

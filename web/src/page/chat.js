@@ -113,6 +113,12 @@ export function createChat(parts, on) {
       follow(makeAnswer(), askSource(question), question);
       return;
     }
+    if (failure.code === 'answer_complete' && source.partial) {
+      // What the screen shows never reached the disk, so the server has nothing to go on with.
+      answer.remove();
+      again(source.partial, question);
+      return;
+    }
     const text = errorText(failure);
     const asked = question || source.messageId;
     answer.fail(text, asked && !isFinal(failure) ? () => retry(answer, source, failure, question) : null);
@@ -158,7 +164,8 @@ export function createChat(parts, on) {
   function proceed(answer, messageId, question) {
     if (run) return;
     answer.node.querySelector('.notice')?.remove();
-    follow(makeAnswer(), { path: `api/messages/${encodeURIComponent(messageId)}/continue`, body: {}, streamOnly: true }, question);
+    follow(makeAnswer(),
+      { path: `api/messages/${encodeURIComponent(messageId)}/continue`, body: {}, streamOnly: true, partial: answer }, question);
   }
 
   function send(text, pictures = []) {
