@@ -45,7 +45,7 @@ enum stream_type {
     STREAM_REASONING, /* text: the model's thinking, never part of the answer */
     STREAM_USAGE,     /* usage: the totals so far (cumulative, not added up) */
     STREAM_MODEL,     /* text: the model that really answers */
-    STREAM_TOOL_CALL, /* text: arguments, a JSON object; tool: the name. Only where tools were offered */
+    STREAM_TOOL_CALL, /* text: arguments, a JSON object on one line; tool: the name. Only where tools were offered */
     STREAM_FINISH, /* finish: the provider ended the answer; nothing but usage may follow */
     STREAM_FAILED  /* fault: the provider ended it with an error; nothing follows */
 };

@@ -165,20 +165,34 @@ void emit_usage(struct emit *emit, const struct stream_usage *usage)
     send_event(emit, &(struct stream_event){ .type = STREAM_USAGE, .usage = &emit->usage });
 }
 
+/* White space between values is all that may break a line in JSON. */
+static void join_lines(struct buf *json)
+{
+    for (size_t i = 0; i < json->len; i++)
+        if (json->data[i] == '\n' || json->data[i] == '\r')
+            json->data[i] = ' ';
+}
+
 void emit_tool_call(struct emit *emit, const char *name, const char *arguments, size_t len)
 {
     struct json_object *object = NULL;
     struct stream_event event = { .type = STREAM_TOOL_CALL, .text = "{}", .text_len = 2 };
+    struct buf *tool = &emit->joined, *json = &emit->repaired;
 
     flush_held(emit);
-    if (json_parse(arguments, len, &object, NULL) == RESULT_OK &&
+    buf_clear(tool);
+    buf_clear(json);
+    repair(tool, name, strlen(name));
+    repair(json, arguments, len);
+    if (json_parse(buf_str(json), json->len, &object, NULL) == RESULT_OK &&
         json_object_is_type(object, json_type_object)) {
-        event.text = arguments;
-        event.text_len = len;
+        join_lines(json);
+        event.text = buf_str(json);
+        event.text_len = json->len;
     }
     json_object_put(object);
-    event.tool = name;
-    if (*name != '\0')
+    event.tool = buf_str(tool);
+    if (tool->len > 0)
         send_event(emit, &event);
 }
 

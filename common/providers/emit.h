@@ -35,7 +35,8 @@ void emit_model(struct emit *emit, const char *name, size_t len);
 /* Sent when it differs from the last one. */
 void emit_usage(struct emit *emit, const struct stream_usage *usage);
 
-/* A call of a function. Arguments that are no JSON object become an empty one; a call without name is none. */
+/* A call of a function; any bytes, as emit_text. Arguments that are no JSON object become an empty one, all others one
+ * line, because they stand in frames; a call without name is none. */
 void emit_tool_call(struct emit *emit, const char *name, const char *arguments, size_t len);
 
 void emit_finish(struct emit *emit, enum finish_reason reason);

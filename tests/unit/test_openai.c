@@ -414,6 +414,21 @@ static void a_function_call_in_pieces_becomes_one_event_and_only_the_first_count
     offers = false;
 }
 
+static void what_a_call_says_is_whole_characters_on_one_line(void **state)
+{
+    (void)state;
+    offers = true;
+    check_stream(
+        &provider_openai,
+        "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"function\":"
+        "{\"name\":\"f\\ud83d\",\"arguments\":\"{\\r\\n \\\"a\\\": "
+        "\\\"\\ud83d\\ude00\\\\n\\\"\\n\\n}\"}}]}}]}\n\n"
+        "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n"
+        "data: [DONE]\n\n",
+        "call f\xef\xbf\xbd {   \"a\": \"\xf0\x9f\x98\x80\\n\"  };finish tool_calls;");
+    offers = false;
+}
+
 static void functions_calls_and_results_are_encoded(void **state)
 {
     static const struct chat_tool tools[] = { { "f", "Does it", "{\"type\":\"object\"}" } };
@@ -479,6 +494,7 @@ int main(void)
         cmocka_unit_test(a_request_id_goes_into_the_detail),
         cmocka_unit_test(no_stream_is_left_behind_by_an_early_close),
         cmocka_unit_test(a_function_call_in_pieces_becomes_one_event_and_only_the_first_counts),
+        cmocka_unit_test(what_a_call_says_is_whole_characters_on_one_line),
         cmocka_unit_test(functions_calls_and_results_are_encoded),
     };
     return cmocka_run_group_tests_name("openai", tests, NULL, NULL);
