@@ -261,7 +261,7 @@ static size_t on_header_line(char *line, size_t size, size_t count, void *ctx)
     if (call->cancelled)
         return 0;
     call->last_byte_ms = clock_mono_ms();
-    if (len > 2 || line[0] != '\r')
+    if (len > 2 || (line[0] != '\r' && line[0] != '\n')) /* some end their lines with LF alone */
         return len;
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     if (status >= 200 && !call->has_head) {

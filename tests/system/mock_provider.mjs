@@ -27,6 +27,7 @@
  *   status=N      an error reply with OpenAI's error body; retry_after=TEXT, code=WORD go with it
  *   fault=WORD    closed (connection closed before any byte), nothttp, garbage (200, random bytes),
  *                 html (200, a page), empty (200, no bytes), notsse (200, plain JSON),
+ *                 lf (a proper answer, but the lines of the response head end with LF alone),
  *                 badjson (200, frames that are no JSON)
  *   cut=N         after N pieces the socket is destroyed
  *   end=N         after N pieces the body ends properly, without finish_reason and [DONE]
@@ -159,6 +160,7 @@ function replyBadly(call, res, script) {
     nothttp: () => { call.brokenByUs = true; res.socket.end('\x16\x03\x01 this is no HTTP at all\r\n\r\n'); },
     garbage: () => whole(200, 'text/event-stream', Buffer.from(Array.from({ length: 4096 }, (_, i) => (i * 131 + 7) & 255))),
     html: () => whole(200, 'text/html', '<!doctype html><html><body>Sign in to this WiFi</body></html>'),
+    lf: () => res.socket.end(`HTTP/1.1 200 OK\nContent-Type: text/event-stream\nConnection: close\n\ndata: ${JSON.stringify(chunk(call, { content: 'w0 ' }, 'stop'))}\n\n`),
     empty: () => whole(200, 'text/event-stream', ''),
     notsse: () => whole(200, 'application/json', '{"hello":"world"}'),
     badjson: () => whole(200, 'text/event-stream', 'data: {"choices":[{"delta":{"content":"hal\n\ndata: [DONE]\n\n'),

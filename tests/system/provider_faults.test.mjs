@@ -131,6 +131,12 @@ describe('in the middle of the answer', { concurrency: 4 }, () => {
     assert.equal(reply.json.response, 'w0 w1 w2 ');
   });
 
+  test('a response head whose lines end with LF alone is no error', async () => {
+    const reply = await parley.post('/api/chat', { message: 'mock:fault=lf' });
+    assert.equal(reply.status, 200, reply.text);
+    assert.equal(reply.json.response, 'w0 ');
+  });
+
   test('the provider\'s reasons to finish are told', async () => {
     for (const reason of ['length', 'content_filter']) {
       const stream = await (await parley.stream('/api/chat/stream', { message: `mock:finish=${reason}` })).ended;
