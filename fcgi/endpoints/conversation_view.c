@@ -282,9 +282,8 @@ static bool message_markdown(void *ctx, const struct store_message *message)
 
     if (!place_message(view, message))
         return false;
-    if (message->continues != NULL) { /* without a seam: it goes on in the middle of a sentence */
-        while (out->len > 0 && out->data[out->len - 1] == '\n')
-            out->len--;
+    if (message->continues != NULL && view->text_end > 0) { /* without a seam, in mid-sentence */
+        out->len = view->text_end;
     } else {
         buf_putf(out, "\n## %s\n\n*%s", answer ? "Assistant" : "You",
                  clock_rfc3339(message->created_ms, stamp));
@@ -294,6 +293,7 @@ static bool message_markdown(void *ctx, const struct store_message *message)
     }
     put_call_lines(out, message);
     buf_put(out, message->content, message->content_len);
+    view->text_end = out->len;
     if (has_pictures(message))
         buf_puts(out, "\n\n*(with pictures)*");
     if (answer && message->status != TURN_COMPLETE)

@@ -21,6 +21,7 @@ struct conversation_view {
     bool head_only;        /* without messages */
     char title[CAP_TITLE]; /* out */
     size_t answers_at;     /* private: where the answers to the newest question begin */
+    size_t text_end;       /* private: where the text of the message before ends */
 };
 void conversation_view_init(struct conversation_view *view);
 void conversation_view_free(struct conversation_view *view);

@@ -215,6 +215,8 @@ test('plain CGI: deliver:"poll" is answered at once, and a process of its own ma
   const { messages } = mock.requests.at(-1);
   assert.deepEqual(messages.slice(-2).map((m) => m.role), ['assistant', 'user']);
   assert.equal(messages.at(-2).content, before);
+  const exported = await cgi.get(`/api/conversations/${long.json.conversation_id}/export?format=markdown`);
+  assert.ok(exported.text.endsWith(`\n${before}w0 w1 \n`), `a continued answer is one text: ${exported.text}`);
 });
 
 describe('a store in trouble', () => {
