@@ -148,9 +148,10 @@ static void on_body(void *ctx, const char *bytes, size_t len)
      * more comes; the last one's, and mostly it is the only one, in on_settled. */
     if (answer->more)
         settle_events(answer);
+    if (answer->stream == NULL) /* it had ended; nobody would say that no more comes */
+        return;
     answer->more = true;
-    if (answer->stream != NULL)
-        answer->provider->ops->feed(answer->stream, bytes, len);
+    answer->provider->ops->feed(answer->stream, bytes, len);
 }
 
 static void on_settled(void *ctx)

@@ -196,6 +196,21 @@ describe('tools in ordinary chats', () => {
     assert.equal((await parley.get(`/api/messages/${id}`)).json.tool_calls, undefined);
   });
 
+  test('a call is shown while its tool runs, also when more came together with the end of the reply', async () => {
+    const weather = slowWeather();
+    mock.answer((one, res) => {
+      const pieces = [...wrap(events.call('get_weather', PLACE), one).map(frame), 'data: [DONE]\n\n', ''];
+      const chunks = pieces.map((piece) => `${Buffer.byteLength(piece).toString(16)}\r\n${piece}\r\n`).join('');
+      res.socket.end(`HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`);
+    });
+    mock.answer(() => events.text('Fine.'));
+    const stream = await parley.stream('/api/chat/stream', { message: 'show it', tool_calls: true, provider: 'resp' });
+    await stream.until(() => tools(stream).length > 0);
+    weather.back();
+    await stream.ended;
+    assert.equal(stream.text, 'Fine.', stream.raw);
+  });
+
   test('while a tool runs: stop, and a reader who leaves, end it and its request; other visitors go on', async () => {
     for (const way of ['stop', 'leave']) {
       const weather = slowWeather();
