@@ -81,15 +81,19 @@ static void free_work(uv_work_t *work, int status)
     free(work);
 }
 
-/* libuv makes its threads at the first job: give it one while signals are blocked. */
+/* libuv makes its threads at the first job: give it one while signals are blocked. But a thread's own faults, or it
+ * would die of them without a word (dump.h). SIGABRT is for the loop; abort() lets it through by itself. */
 static void start_request_threads(struct worker *worker)
 {
+    static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
     uv_work_t *work = malloc(sizeof(*work));
     sigset_t all, before;
 
     if (work == NULL)
         return;
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+        sigdelset(&all, faults[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     if (uv_queue_work(&worker->loop, work, no_work, free_work) != 0)
         free(work);

@@ -33,6 +33,7 @@ struct plan {
     bool busy_for_ever;
     bool interrupted;
     bool with_job;
+    bool job_tells_signals;
     bool slow_stop;
     bool stopped;
     uv_work_t job;
@@ -61,13 +62,31 @@ static void hear_nothing(void)
     assert_int_equal(poll(&watched, 1, 0), 0);
 }
 
+/* 'f': faults come through here, and the signals that are for the loop do not. */
+static void tell_signals(void)
+{
+    static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
+    static const int others[] = { SIGTERM, SIGABRT, SIGUSR1 };
+    bool good = true;
+    sigset_t held;
+
+    pthread_sigmask(SIG_BLOCK, NULL, &held);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        good = good && !sigismember(&held, faults[i]);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        good = good && sigismember(&held, others[i]);
+    tell(good ? 'f' : '!');
+}
+
 /* A job that ends when the test lets go of its side of the life pipe. */
 static void run_job(uv_work_t *job)
 {
+    const struct plan *plan = job->data;
     struct pollfd watched = { .fd = life[0], .events = POLLIN };
 
-    (void)job;
     poll(&watched, 1, DEADLINE_MS);
+    if (plan->job_tells_signals)
+        tell_signals();
 }
 
 static void job_done(uv_work_t *job, int status)
@@ -86,6 +105,7 @@ static bool start(void *ctx, uv_loop_t *loop)
     getrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur != limit.rlim_max || threads == NULL || strcmp(threads, "3") != 0)
         tell('?');
+    plan->job.data = plan;
     if (plan->with_job)
         uv_queue_work(loop, &plan->job, run_job, job_done);
     tell('s');
@@ -330,6 +350,21 @@ static void job_on_a_request_thread_is_waited_for(void **state)
     life[1] = dup(life[0]);
 }
 
+static void faults_of_a_request_thread_reach_the_handler_that_logs_its_stack(void **state)
+{
+    pid_t worker =
+        start_worker((struct plan){ .with_job = true, .job_tells_signals = true }, 60000, false);
+
+    (void)state;
+    hear('s');
+    close(life[1]);
+    hear('f');
+    hear('j');
+    kill(worker, SIGTERM);
+    assert_int_equal(end_of(worker), 0);
+    life[1] = dup(life[0]);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -347,6 +382,9 @@ int main(void)
             close_pipes),
         cmocka_unit_test_setup_teardown(job_on_a_request_thread_is_waited_for, open_pipes,
                                         close_pipes),
+        cmocka_unit_test_setup_teardown(
+            faults_of_a_request_thread_reach_the_handler_that_logs_its_stack, open_pipes,
+            close_pipes),
         cmocka_unit_test_setup_teardown(beats_end_before_what_they_look_at, open_pipes,
                                         close_pipes),
         cmocka_unit_test_setup_teardown(death_of_the_master_drains, open_pipes, close_pipes),
