@@ -79,6 +79,12 @@ static bool path_allowed(const char *path)
     return true;
 }
 
+static enum result path_refused(struct fault *fault)
+{
+    return fault_set(fault, RESULT_INVALID, "invalid_path", NULL,
+                     "The path of the address is not one that can be served.");
+}
+
 /* In place: "//" and "/./" become "/", a slash at the end goes. "/" itself becomes "". */
 static void tidy(char *path)
 {
@@ -168,8 +174,7 @@ static enum result read_path(struct request *request, const struct config *confi
         goto out;
     stpcpy(stpcpy(whole, script_name), path_info);
     if (!path_allowed(script_name) || !path_allowed(path_info) || !path_allowed(whole)) {
-        result = fault_set(fault, RESULT_INVALID, "invalid_path", NULL,
-                           "The path of the address is not one that can be served.");
+        result = path_refused(fault);
         goto out;
     }
     tidy(script);
@@ -186,6 +191,52 @@ out:
         fault_set(fault, result, "no_memory", NULL, "The server has run out of memory.");
     free(script);
     free(whole);
+    return result;
+}
+
+/* What stands behind `prefix` in the address as it was sent, decoded; NULL when nothing does. */
+static char *sent_behind(const struct request *request, const char *prefix, size_t prefix_len)
+{
+    const char *uri = variable_or_empty(request, "REQUEST_URI");
+    const char *at = memmem(uri, strcspn(uri, "?"), prefix, prefix_len);
+    if (at == NULL)
+        return NULL;
+    at += prefix_len;
+    size_t len = strcspn(at, "?");
+    while (len > 0 && at[len - 1] == '/')
+        len--;
+    char *sent = malloc(len + 2);
+    if (sent == NULL)
+        return NULL;
+    sent[0] = '/';
+    memcpy(sent + 1, at, len);
+    sent[len + 1] = '\0';
+    if (!text_percent_decode(sent, false)) {
+        free(sent);
+        sent = NULL;
+    }
+    return sent;
+}
+
+/* Where it is not the same but for its slashes, a rewrite rule has put another name there, and that one counts. */
+enum result request_restore_tail(struct request *request, const char *prefix, size_t prefix_len,
+                                 struct fault *fault)
+{
+    enum result result = RESULT_OK;
+    char *sent = sent_behind(request, prefix, prefix_len);
+    char *tidied = sent != NULL ? strdup(sent) : NULL;
+
+    if (tidied == NULL)
+        goto out;
+    tidy(tidied);
+    if (!path_allowed(sent))
+        result = path_refused(fault);
+    else if (tidied[0] == '/' && strcmp(tidied + 1, request->path_arg) == 0 &&
+             !text_copy(request->path_arg, sizeof(request->path_arg), sent + 1))
+        result = path_refused(fault);
+out:
+    free(tidied);
+    free(sent);
     return result;
 }
 

@@ -45,6 +45,13 @@ enum result request_read(struct request *request, struct transport *transport,
                          const struct config *config, struct fault *fault);
 
 /*
+ * Web servers tidy the path that they decode, so a name such as "https://idp.example/7" or "a/" has lost slashes by the time
+ * it is in path_arg: put it there as it was sent behind `prefix`. RESULT_INVALID for what request_read refuses, too.
+ */
+enum result request_restore_tail(struct request *request, const char *prefix, size_t prefix_len,
+                                 struct fault *fault);
+
+/*
  * Read the body, at most `max` bytes, until its end: Content-Length may be absent, "", "0" or "-1"; shorter
  * than declared is RESULT_INVALID body_incomplete; longer than `max` is RESULT_TOO_LARGE
  * body_too_large, whatever Content-Length claims. The rest is read and dropped up to a bound. The server

@@ -71,7 +71,9 @@ enum result router_find(struct request *request, const struct route **out, char 
             memcpy(request->path_arg, arg, arg_len);
             request->path_arg[arg_len] = '\0';
             *out = route;
-            return RESULT_OK;
+            if ((route->flags & ROUTE_TAIL) == 0)
+                return RESULT_OK;
+            return request_restore_tail(request, route->path, strcspn(route->path, "{"), fault);
         }
         methods |= 1u << route->method;
         if (*out == NULL)

@@ -19,7 +19,8 @@ enum route_flags {
         1 << 2, /* for browsers: CSP and other page headers, no CORS, nobody is asked who he is */
     ROUTE_OWNER = 1 << 3, /* makes what needs an owner: a new visitor gets his cookie here */
     ROUTE_PROBE = 1 << 4, /* health: nobody is asked who he is, and http will do */
-    ROUTE_TAIL = 1 << 5,  /* the {name} at the end takes the rest of the path, slashes too */
+    ROUTE_TAIL =
+        1 << 5, /* the {name} at the end takes the rest of the path, slashes too, as it was sent */
     /* Reads its body itself: JSON whatever Content-Type says, up to TURN_MAX_BODY_BYTES, or UPLOAD_MAX_BYTES. */
     ROUTE_LONG = 1 << 6,
     ROUTE_UPLOAD = 1 << 7,
@@ -39,8 +40,8 @@ extern const struct route routes[];
 extern const size_t routes_count;
 
 /*
- * Find the row and fill request->path_arg. RESULT_NOT_FOUND unknown_path, with *out = NULL; or
- * RESULT_BAD_METHOD method_not_allowed, with a row of that path in *out and the allowed methods in `allow`
+ * Find the row and fill request->path_arg. RESULT_NOT_FOUND unknown_path, with *out = NULL; RESULT_INVALID for a name that
+ * cannot be; or RESULT_BAD_METHOD method_not_allowed, with a row of that path in *out and the allowed methods in `allow`
  * ("GET, HEAD, OPTIONS"). OPTIONS has no rows, so it always ends in one of the two.
  */
 enum result router_find(struct request *request, const struct route **out, char *allow, size_t size,

@@ -134,6 +134,19 @@ for (const front of FRONTS) {
       assert.deepEqual(mock.calls(`afterwards ${front}`)[0].messages.map((m) => m.role), ['system', 'user']);
     });
 
+    test('a user_id with slashes is that one user, in its history, its memory and when it is erased', async () => {
+      const ids = [`slash-${front}`, `slash-${front}/`, `https://idp.example/${front}/7`];
+      const counts = () => Promise.all(ids.map(async (id) => (await at.get(`/api/chat/history/${encodeURIComponent(id)}`)).json.count));
+      for (const user_id of ids) await at.post('/api/chat/simple', { user_id, message: 'hi mock:' });
+      assert.deepEqual(await counts(), [1, 1, 1]);
+      for (const id of ids.slice(1)) {
+        const where = encodeURIComponent(id);
+        assert.equal((await at.get(`/api/memory/${where}`)).json.user_id, id);
+        assert.equal((await at.request(`/api/chat/history/${where}`, { method: 'DELETE' })).json.deleted, 1);
+      }
+      assert.deepEqual(await counts(), [1, 0, 0]);
+    });
+
     test('a user_id is 1 to 128 characters without control characters', async () => {
       for (const user_id of ['', 'x'.repeat(129), 'a\u0007b', 7, null]) {
         const reply = await at.post('/api/chat/simple', { user_id, message: 'hi mock:' });

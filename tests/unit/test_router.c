@@ -30,12 +30,15 @@ struct found {
     struct fault fault;
 };
 
-static struct found find(enum http_method method, const char *path)
+/* `uri`: REQUEST_URI, NULL when the web server gives none. */
+static struct found find_sent(enum http_method method, const char *path, const char *uri)
 {
     struct memory_transport memory;
     struct request request;
     struct found found = { .allow = "" };
     memory_open(&memory);
+    if (uri != NULL)
+        memory_set(&memory, "REQUEST_URI", uri);
     memory_request(&memory, &request, method, path);
     found.result =
         router_find(&request, &found.route, found.allow, sizeof(found.allow), &found.fault);
@@ -43,6 +46,11 @@ static struct found find(enum http_method method, const char *path)
     request_free(&request);
     memory_close(&memory);
     return found;
+}
+
+static struct found find(enum http_method method, const char *path)
+{
+    return find_sent(method, path, NULL);
 }
 
 static void finds_literal_paths_by_method(void **state)
@@ -83,6 +91,31 @@ static void a_name_with_a_tail_takes_slashes_too(void **state)
     assert_string_equal(find(HTTP_GET, "/api/history/a/b").arg, "a/b");
     assert_string_equal(find(HTTP_GET, "/api/history/a").arg, "a");
     assert_int_equal(find(HTTP_GET, "/api/history").result, RESULT_NOT_FOUND);
+}
+
+static void a_name_with_a_tail_is_taken_as_it_was_sent(void **state)
+{
+    static const struct {
+        const char *path, *uri, *arg;
+    } cases[] = {
+        { "/api/history/a", "/api/history/a%2F?x=/api/history/b", "a/" },
+        { "/api/history/a", "http://h/base/api/history/%2Fa/", "/a" },
+        { "/api/history/https:/idp/7", "/api/history/https%3A%2F%2Fidp%2F7", "https://idp/7" },
+        { "/api/history/a+b%2F", "/api/history/a+b%252F", "a+b%2F" },
+        { "/api/history/a", "/api/history/a///", "a" },
+        { "/api/history/me", "/api/history/other", "me" }, /* a rewrite rule's word counts */
+        { "/api/history/me", "/mine?of=/api/history/x", "me" },
+        { "/api/history/a%zz", "/api/history/a%zz", "a%zz" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct found found = find_sent(HTTP_GET, cases[i].path, cases[i].uri);
+        assert_int_equal(found.result, RESULT_OK);
+        assert_string_equal(found.arg, cases[i].arg);
+    }
+    /* What the web server made of it is somebody else's name. */
+    assert_string_equal(find_sent(HTTP_GET, "/api/history/b", "/api/history/a%2F..%2Fb").fault.code,
+                        "invalid_path");
 }
 
 static void unknown_paths_are_not_found(void **state)
@@ -140,6 +173,7 @@ int main(void)
         cmocka_unit_test(get_rows_serve_head),
         cmocka_unit_test(a_name_takes_one_segment_of_any_characters),
         cmocka_unit_test(a_name_with_a_tail_takes_slashes_too),
+        cmocka_unit_test(a_name_with_a_tail_is_taken_as_it_was_sent),
         cmocka_unit_test(unknown_paths_are_not_found),
         cmocka_unit_test(a_name_that_is_too_long_is_not_found),
         cmocka_unit_test(a_wrong_method_names_the_right_ones),
