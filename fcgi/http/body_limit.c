@@ -60,11 +60,14 @@ static void put_variable(struct buf *out, const struct buf *params, const char *
     }
 }
 
+/* A slash behind it means the same path. */
 static bool ends_with(const struct buf *path, const char *end)
 {
-    size_t len = strlen(end);
+    size_t len = strlen(end), path_len = path->len;
 
-    return path->len >= len && memcmp(path->data + path->len - len, end, len) == 0;
+    while (path_len > 0 && path->data[path_len - 1] == '/')
+        path_len--;
+    return path_len >= len && memcmp(path->data + path_len - len, end, len) == 0;
 }
 
 size_t body_limit_of_params(void *config, const struct buf *params)

@@ -307,7 +307,7 @@ describe('turn_response', () => {
   test('a body longer than a chat turn\'s may be is fine here, and still bounded', async () => {
     const filler = (bytes) => [{ role: 'user', content: 'y'.repeat(bytes) }, { role: 'user', content: 'big' }];
     mock.answer(() => events.text('ok'));
-    const fine = await post({ messages: filler(3 * 1024 * 1024), toolsState: STATE });
+    const fine = await parley.post('/api/turn_response/', { messages: filler(3 * 1024 * 1024), toolsState: STATE });
     assert.equal(fine.status, 200);
     assert.equal(mock.turns.at(-1).json.input[0].content.length, 3 * 1024 * 1024);
     const refused = await post({ messages: filler(5 * 1024 * 1024), toolsState: STATE });
