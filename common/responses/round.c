@@ -265,9 +265,20 @@ static void on_done(void *ctx, enum relay_end end, const char *detail)
 
 static const struct relay_handler handler = { .head = on_head, .body = on_body, .done = on_done };
 
+static void put_deadlines(const struct round_plan *plan, struct relay_request *out)
+{
+    const struct config *config = plan->config;
+    const struct provider *own = plan->payer;
+
+    out->connect_timeout_ms = own != NULL ? own->connect_timeout_ms : config->connect_timeout_ms;
+    out->first_byte_timeout_ms =
+        own != NULL ? own->first_byte_timeout_ms : config->first_byte_timeout_ms;
+    out->idle_timeout_ms = own != NULL ? own->idle_timeout_ms : config->idle_timeout_ms;
+    out->total_timeout_ms = own != NULL ? own->total_timeout_ms : config->answer_timeout_ms;
+}
+
 static void begin(struct round *round)
 {
-    const struct config *config = round->plan->config;
     const struct provider_request *encoded = &round->request.encoded;
     struct relay_request request = {
         .method = "POST",
@@ -275,12 +286,9 @@ static void begin(struct round *round)
         .headers = buf_str(&encoded->headers),
         .body = malloc(encoded->body.len + 1),
         .body_len = encoded->body.len,
-        .connect_timeout_ms = config->connect_timeout_ms,
-        .first_byte_timeout_ms = config->first_byte_timeout_ms,
-        .idle_timeout_ms = config->idle_timeout_ms,
-        .total_timeout_ms = config->answer_timeout_ms,
     };
 
+    put_deadlines(round->plan, &request);
     round->tries++;
     if (request.body != NULL) {
         memcpy(request.body, buf_str(&encoded->body), encoded->body.len + 1);

@@ -116,6 +116,7 @@ static enum result make_plan(struct turn *turn, struct fault *fault)
         if (turn_tools_functions(&turn->fields))
             round_plan_offer(plan);
     }
+    plan->payer = turn->payer;
     turn->instructions = make_instructions(app->config);
     if (turn->fields.google && plan->provider == NULL)
         google_read_tokens(turn->exchange, &turn->google);

@@ -77,10 +77,10 @@ describe('turns over other providers', () => {
     });
   });
 
-  test('Chat Completions of another provider without an OpenAI key: its rounds end, and who leaves closes it', async (t) => {
+  test('Chat Completions of another provider without an OpenAI key: its rounds end, who leaves closes it, its own deadline counts', async (t) => {
     const mock = await startResponsesMock();
     const parley = await startParley({ workers: 1, env: { ...mock.env, OPENAI_API_KEY: null, OPENAI_API_BASE: null, OPENAI_MODEL: null,
-      PROVIDERS: 'local', PROVIDER_LOCAL_BASE: `${mock.url}/v1`, PROVIDER_LOCAL_MODEL: 'llama', PROVIDER: 'local', TOOL_ROUNDS: 1 } });
+      PROVIDERS: 'local', PROVIDER_LOCAL_BASE: `${mock.url}/v1`, PROVIDER_LOCAL_MODEL: 'llama', PROVIDER: 'local', TOOL_ROUNDS: 1, PROVIDER_LOCAL_FIRST_BYTE_TIMEOUT_MS: 2000 } });
     t.after(async () => { await parley.stop(); await mock.stop(); });
     const path = 'POST /v1/chat/completions';
     const messages = [{ role: 'user', content: 'x' }];
@@ -100,6 +100,10 @@ describe('turns over other providers', () => {
     page.last.destroy();
     assert.equal(await call.leaving, true);
     await run;
+
+    mock.on(path, () => {});
+    const late = await parley.post('/api/turn_response', { messages, toolsState: TOOLS_STATE });
+    assert.deepEqual([late.status, late.json.code], [500, 'provider_timeout']);
   });
 
   test('Anthropic: text, a tool, its result', async (t) => {
