@@ -14,8 +14,8 @@
 #include "common/responses/round_private.h"
 
 #define TRIES_MAX    3
-#define RETRY_MS     500  /* before the second try; doubled for the third */
-#define RETRY_MAX_MS 8000 /* what a provider asks for beyond that is not waited for */
+#define RETRY_MS     500   /* before the second try; doubled for the third */
+#define RETRY_MAX_MS 60000 /* what a provider asks for beyond that is not waited for */
 
 static void begin(struct round *round);
 

@@ -228,6 +228,15 @@ describe('turn_response', () => {
     assert.equal(mock.turns.length - asked, 3);
   });
 
+  test('the pause that a provider asks for is kept, and the client hears that the turn is alive', async () => {
+    const asked = mock.turns.length;
+    mock.answer((call, res) => { res.writeHead(429, { 'Retry-After': '30' }); res.end(); });
+    const stream = await parley.stream('/api/turn_response', { messages: [{ role: 'user', content: 'later' }], toolsState: STATE });
+    await stream.until(() => stream.comments.length > 0);
+    assert.equal(mock.turns.length, asked + 1);
+    stream.abort();
+  });
+
   const half = (call, res, then) => {
     res.writeHead(200, { 'Content-Type': 'text/event-stream' });
     for (const event of wrap(events.text('Half an answer'), call).slice(0, 5)) res.write(frame(event));
