@@ -23,7 +23,8 @@ static void fetch_free(struct relay_fetch *fetch)
     free(fetch);
 }
 
-static void finish(struct relay_fetch *fetch, enum relay_end end, const char *detail)
+static void finish(struct relay_fetch *fetch, struct relay_call *call, enum relay_end end,
+                   const char *detail)
 {
     struct relay_fetch_reply reply = {
         .end = end,
@@ -31,6 +32,7 @@ static void finish(struct relay_fetch *fetch, enum relay_end end, const char *de
         .body = buf_str(&fetch->body),
         .len = fetch->body.len,
         .detail = detail,
+        .call = call,
     };
 
     fetch->done(fetch->ctx, &reply);
@@ -53,15 +55,16 @@ static void on_body(void *ctx, const char *bytes, size_t len)
         return;
     fetch->call = NULL;
     relay_cancel(call);
-    finish(fetch, RELAY_BAD_REPLY, "the reply is too long");
+    finish(fetch, NULL, RELAY_BAD_REPLY, "the reply is too long");
 }
 
 static void on_done(void *ctx, enum relay_end end, const char *detail)
 {
     struct relay_fetch *fetch = ctx;
+    struct relay_call *call = fetch->call;
 
-    fetch->call = NULL;
-    finish(fetch, end, detail);
+    fetch->call = NULL; /* the relay frees it when we return */
+    finish(fetch, call, end, detail);
 }
 
 static size_t on_read_body(void *ctx, char *out, size_t size)

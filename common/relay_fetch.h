@@ -17,7 +17,8 @@ struct relay_fetch_reply {
     int status;         /* 0: no reply */
     const char *body;   /* NUL-terminated; valid during the call only */
     size_t len;
-    const char *detail; /* curl's words, for the log */
+    const char *detail;      /* curl's words, for the log */
+    struct relay_call *call; /* for relay_header, where `end` is RELAY_COMPLETE */
 };
 
 /* On the loop, once, unless the fetch was cancelled. The fetch is over and freed right after it. A body

@@ -8,13 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/id.h"
 #include "common/config.h"
 #include "common/providers/failure.h"
 #include "common/responses/round_private.h"
+#include "common/responses/tries.h"
 
-#define TRIES_MAX    3
-#define RETRY_MS     500   /* before the second try; doubled for the third */
 #define RETRY_MAX_MS 60000 /* what a provider asks for beyond that is not waited for */
 
 static void begin(struct round *round);
@@ -117,21 +115,11 @@ static bool start_timer(struct round *round, uv_timer_cb callback, int64_t wait_
     return uv_timer_start(round->timer, callback, (uint64_t)wait_ms, 0) == 0;
 }
 
-/* Up to a quarter less, so that many who failed together do not come back together. */
-static int64_t pause_ms(const struct round *round)
-{
-    unsigned char random;
-    int64_t whole = (int64_t)RETRY_MS << (round->tries - 1);
-
-    id_random(&random, 1);
-    return whole - whole * random / (4 * 255);
-}
-
 static bool try_again(struct round *round, int64_t asked_ms)
 {
-    int64_t wait_ms = asked_ms >= 0 ? asked_ms : pause_ms(round);
+    int64_t wait_ms = tries_pause_ms(round->tries, asked_ms, RETRY_MAX_MS);
 
-    if (round->told || round->tries >= TRIES_MAX || wait_ms > RETRY_MAX_MS)
+    if (round->told || wait_ms < 0)
         return false;
     buf_clear(&round->error_body);
     round->http_status = 0;

@@ -6,18 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/config.h"
 #include "common/providers/wire.h"
 #include "common/relay_fetch.h"
+#include "common/responses/tries.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/outflow.h"
 #include "fcgi/http/exchange.h"
 
-#define CAP_URL     (CAP_OPTION_VALUE + 1024)
-#define CAP_HEADERS (4 * CAP_OPTION_VALUE)
-#define CAP_REPLY   (8u * 1024 * 1024) /* a long list of files */
+#define CAP_URL      (CAP_OPTION_VALUE + 1024)
+#define CAP_HEADERS  (4 * CAP_OPTION_VALUE)
+#define CAP_REPLY    (8u * 1024 * 1024) /* a long list of files */
+#define PAUSE_MAX_MS 8000 /* web servers wait for a minute, and hear nothing meanwhile */
 
 bool openai_id_sound(const char *id)
 {
@@ -52,6 +55,28 @@ void openai_set_deadlines(struct relay_request *request, const struct config *co
     request->total_timeout_ms = config->answer_timeout_ms;
 }
 
+bool openai_try_again(struct openai_tries *tries, const struct exchange *exchange,
+                      const struct relay_fetch_reply *reply)
+{
+    int64_t pause_ms = tries_after_reply(tries->made, reply, PAUSE_MAX_MS);
+
+    log_warn("openai_refused", LOG_STR("request_id", exchange->request.id),
+             LOG_INT("status", reply->status), LOG_STR("end", relay_end_name(reply->end)),
+             LOG_BOOL("again", pause_ms >= 0));
+    if (pause_ms >= 0)
+        tries->again_ms = clock_mono_ms() + pause_ms;
+    return pause_ms >= 0;
+}
+
+bool openai_again_due(struct openai_tries *tries)
+{
+    bool due = tries->again_ms != 0 && clock_mono_ms() >= tries->again_ms;
+
+    if (due)
+        tries->again_ms = 0;
+    return due;
+}
+
 void openai_reply_error(struct exchange *exchange, int status, const char *text)
 {
     struct buf body;
@@ -70,6 +95,7 @@ struct question {
     struct exchange *exchange;
     struct outflow *flow;
     struct relay_fetch *fetch;
+    struct openai_tries tries;
     const char *method;
     char *path;
     char *body;
@@ -91,7 +117,9 @@ static void on_gone(void *ctx)
     question_free(question);
 }
 
-static const struct outflow_handler flow_handler = { .gone = on_gone };
+static void on_tick(void *ctx);
+
+static const struct outflow_handler flow_handler = { .gone = on_gone, .tick = on_tick };
 
 static void finish(struct question *question, bool good)
 {
@@ -108,26 +136,30 @@ static void on_reply(void *ctx, const struct relay_fetch_reply *reply)
     bool good = relay_fetch_good(reply);
 
     question->fetch = NULL;
-    if (good) {
+    if (!good && question->flow != NULL &&
+        openai_try_again(&question->tries, question->exchange, reply))
+        return;
+    if (good)
         response_send(&question->exchange->response, 200, RESPONSE_TYPE_JSON, reply->body,
                       reply->len);
-    } else {
-        log_warn("openai_refused", LOG_STR("request_id", question->exchange->request.id),
-                 LOG_INT("status", reply->status), LOG_STR("end", relay_end_name(reply->end)));
+    else
         openai_reply_error(question->exchange, 500, question->failure);
-    }
     finish(question, good);
 }
 
 static struct relay_fetch *start(struct question *question)
 {
     const struct app *app = question->exchange->app;
-    struct relay_request request = { .method = question->method, .body = question->body };
+    struct relay_request request = { .method = question->method };
     struct relay_fetch *fetch = NULL;
     struct buf url, headers;
 
-    request.body_len = question->body != NULL ? strlen(question->body) : 0;
-    question->body = NULL;
+    question->tries.made++;
+    if (question->body != NULL) {
+        request.body_len = strlen(question->body);
+        if ((request.body = strdup(question->body)) == NULL)
+            return NULL;
+    }
     openai_set_deadlines(&request, app->config);
     buf_init(&url, CAP_URL);
     buf_init(&headers, CAP_HEADERS);
@@ -146,16 +178,29 @@ static struct relay_fetch *start(struct question *question)
     return fetch;
 }
 
+static void ask(struct question *question)
+{
+    question->fetch = start(question);
+    if (question->fetch != NULL)
+        return;
+    openai_reply_error(question->exchange, 500, question->failure);
+    finish(question, false);
+}
+
+static void on_tick(void *ctx)
+{
+    struct question *question = ctx;
+
+    if (openai_again_due(&question->tries))
+        ask(question);
+}
+
 static void ask_on_loop(struct exchange *exchange)
 {
     struct question *question = exchange->state;
 
     question->flow = outflow_open(exchange, &flow_handler, question);
-    question->fetch = start(question);
-    if (question->fetch != NULL)
-        return;
-    openai_reply_error(exchange, 500, question->failure);
-    finish(question, false);
+    ask(question);
 }
 
 void openai_ask(struct exchange *exchange, const char *method, const char *path, char *body,

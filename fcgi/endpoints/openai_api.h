@@ -6,12 +6,14 @@
 #define PARLEY_ENDPOINTS_OPENAI_API_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stddef.h>
 
 #include "common/base/buf.h"
 
 struct config;
 struct exchange;
+struct relay_fetch_reply;
 struct relay_request;
 
 #define OPENAI_ID_SIZE 129 /* of an id, NUL included */
@@ -27,6 +29,19 @@ void openai_put_url(struct buf *out, const struct config *config, const char *pa
 
 /* Fill in the deadlines that ordinary requests have. */
 void openai_set_deadlines(struct relay_request *request, const struct config *config);
+
+/* The tries of one request. */
+struct openai_tries {
+    unsigned made;
+    int64_t again_ms; /* monotonic: when the next one is due; 0 = none is */
+};
+
+/* After a reply that is not good, inside its callback: true when openai_again_due will say so. */
+bool openai_try_again(struct openai_tries *tries, const struct exchange *exchange,
+                      const struct relay_fetch_reply *reply);
+
+/* For a flow's tick. True once when the next try is due. */
+bool openai_again_due(struct openai_tries *tries);
 
 /* {"error":text} with this status, at once. */
 void openai_reply_error(struct exchange *exchange, int status, const char *text);

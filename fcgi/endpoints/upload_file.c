@@ -33,6 +33,7 @@ struct upload {
     struct exchange *exchange;
     struct outflow *flow;
     struct relay_fetch *fetch;
+    struct openai_tries tries;
     int fd;
     size_t file_len;
     struct buf head, tail; /* of the multipart body, around the file */
@@ -229,7 +230,9 @@ static void on_gone(void *ctx)
     upload_free(upload);
 }
 
-static const struct outflow_handler flow_handler = { .gone = on_gone };
+static void on_tick(void *ctx);
+
+static const struct outflow_handler flow_handler = { .gone = on_gone, .tick = on_tick };
 
 static void finish(struct upload *upload, bool good)
 {
@@ -246,6 +249,8 @@ static void on_reply(void *ctx, const struct relay_fetch_reply *reply)
     bool good = relay_fetch_good(reply);
 
     upload->fetch = NULL;
+    if (!good && upload->flow != NULL && openai_try_again(&upload->tries, upload->exchange, reply))
+        return;
     if (good)
         response_send(&upload->exchange->response, 200, RESPONSE_TYPE_JSON, reply->body,
                       reply->len);
@@ -264,6 +269,8 @@ static struct relay_fetch *start(struct upload *upload)
     struct relay_fetch *fetch = NULL;
     struct buf url, headers;
 
+    upload->tries.made++;
+    upload->sent = 0;
     openai_set_deadlines(&request, app->config);
     request.first_byte_timeout_ms = app->config->answer_timeout_ms; /* the upload comes before */
     buf_init(&url, CAP_URL);
@@ -280,16 +287,29 @@ static struct relay_fetch *start(struct upload *upload)
     return fetch;
 }
 
+static void send(struct upload *upload)
+{
+    upload->fetch = start(upload);
+    if (upload->fetch != NULL)
+        return;
+    openai_reply_error(upload->exchange, 500, FAILURE);
+    finish(upload, false);
+}
+
+static void on_tick(void *ctx)
+{
+    struct upload *upload = ctx;
+
+    if (openai_again_due(&upload->tries))
+        send(upload);
+}
+
 static void upload_on_loop(struct exchange *exchange)
 {
     struct upload *upload = exchange->state;
 
     upload->flow = outflow_open(exchange, &flow_handler, upload);
-    upload->fetch = start(upload);
-    if (upload->fetch != NULL)
-        return;
-    openai_reply_error(exchange, 500, FAILURE);
-    finish(upload, false);
+    send(upload);
 }
 
 void endpoint_upload_file(struct exchange *exchange)

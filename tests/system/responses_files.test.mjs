@@ -110,6 +110,22 @@ describe('files', () => {
     assert.equal(mock.calls.length, asked);
   });
 
+  test('a short trouble upstream is tried again, with the whole file; what is refused is not', async () => {
+    const busy = () => { let left = 2; return (c, res, json) => left-- > 0 ? json(res, 503, {}, { 'retry-after-ms': '1' }) : json(res, 200, { id: 'fine' }); };
+    mock.on('GET /v1/vector_stores/busy', busy());
+    mock.on('POST /v1/vector_stores/busy/files', busy());
+    mock.on('POST /v1/files', busy());
+    mock.on('GET /v1/vector_stores/refused', (c, res, json) => json(res, 401, {}));
+    const replies = await Promise.all([parley.get('/api/vector_stores/retrieve_store?vector_store_id=busy'),
+      parley.post('/api/vector_stores/add_file', { vectorStoreId: 'busy', fileId: 'f' }), upload('x', Buffer.from('again').toString('base64')),
+      parley.get('/api/vector_stores/retrieve_store?vector_store_id=refused')]);
+    assert.deepEqual(replies.map((reply) => [reply.status, reply.json.id]), [[200, 'fine'], [200, 'fine'], [200, 'fine'], [500, undefined]]);
+    assert.deepEqual(mock.of('/v1/vector_stores/busy/files').map((call) => call.json), Array(3).fill({ file_id: 'f' }));
+    assert.equal(parts(mock.of('/v1/files').at(-1)).content.toString(), 'again');
+    assert.equal(mock.of('/v1/vector_stores/refused').length, 1);
+    mock.on('POST /v1/files', (c, res, json) => json(res, 200, { id: 'file-1', bytes: c.body.length }));
+  });
+
   test('whatever upstream says, a failure is 500 with one sentence in JSON', async () => {
     const reply = await parley.get('/api/vector_stores/retrieve_store?vector_store_id=vs_gone');
     assert.equal(reply.status, 500);
