@@ -96,6 +96,11 @@ static bool fold_row(struct fold *fold, struct db_stmt *stmt)
     const char *content;
     size_t len;
 
+    if (role != NULL &&
+        strcmp(role, "tool") == 0) { /* what a client's function said: nobody's words */
+        fold->answered = fold->joining = false;
+        return true;
+    }
     if (!asked && replies && fold->answered)
         return true;
     fold->joining = !asked && !db_is_null(stmt, COLUMN_CONTINUES);

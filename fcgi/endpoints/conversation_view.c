@@ -273,6 +273,13 @@ static void put_call_lines(struct buf *out, const struct store_message *message)
     }
 }
 
+static const char *speaker(const struct store_message *message)
+{
+    if (strcmp(message->role, "assistant") == 0)
+        return "Assistant";
+    return strcmp(message->role, "user") == 0 ? "You" : "Tool";
+}
+
 static bool message_markdown(void *ctx, const struct store_message *message)
 {
     struct conversation_view *view = ctx;
@@ -285,7 +292,7 @@ static bool message_markdown(void *ctx, const struct store_message *message)
     if (message->continues != NULL && view->text_end > 0) { /* without a seam, in mid-sentence */
         out->len = view->text_end;
     } else {
-        buf_putf(out, "\n## %s\n\n*%s", answer ? "Assistant" : "You",
+        buf_putf(out, "\n## %s\n\n*%s", speaker(message),
                  clock_rfc3339(message->created_ms, stamp));
         if (answer)
             buf_putf(out, ", %s, %s", message->provider, message->model);

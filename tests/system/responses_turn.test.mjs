@@ -188,6 +188,19 @@ describe('turn_response', () => {
     assert.equal((await parley.sql(`SELECT count(*) AS n FROM items JOIN conversations AS c ON c.id = conversation_id WHERE c.public_id = '${mine.id}'`))[0].n, 0);
   });
 
+  test('what a function of the page said is nobody\'s words: not in the export, not when a chat goes on from there', async () => {
+    const page = new Page(parley.url);
+    mock.answer(() => [...events.text('Let me look.'), ...events.call('get_weather', { location: 'Rome', unit: 'celsius' })]);
+    mock.answer(() => events.text('It is warm.'));
+    assert.equal(await page.say('Weather?'), 'It is warm.');
+    const [{ id }] = JSON.parse((await page.request('/api/conversations')).text).conversations;
+    const { text } = await page.request(`/api/conversations/${id}/export?format=markdown`);
+    assert.deepEqual(text.match(/^## .*/gm), ['## You', '## Assistant', '## Tool', '## Assistant']);
+    await page.request('/api/chat', { method: 'POST', json: { message: 'Thanks', conversation_id: id } });
+    assert.deepEqual(mock.of('/v1/chat/completions').at(-1).json.messages.slice(1).map((m) => [m.role, m.content]),
+      [['user', 'Weather?'], ['assistant', 'Let me look.'], ['assistant', 'It is warm.'], ['user', 'Thanks']]);
+  });
+
   test('nobody else\'s conversation is continued by knowing an item', async () => {
     const [mine, other] = [new Page(parley.url), new Page(parley.url)];
     mock.answer(() => events.text('Mine.'));
