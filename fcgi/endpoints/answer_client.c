@@ -131,6 +131,15 @@ static void describe(const struct client *client, struct turn_reply *reply)
 
 /* ---- one JSON reply ---- */
 
+/* Of an answer that broke off this client has seen nothing yet: he gets the text that stands in for answers. What there
+ * was of it stays in the store, as failed, for others may have seen it. */
+static bool stands_in(const struct client *client, const struct fault *fault)
+{
+    return *client->exchange->app->config->fallback_message != '\0' &&
+           (fault->result == RESULT_UPSTREAM_BAD || fault->result == RESULT_UPSTREAM_DOWN ||
+            fault->result == RESULT_UPSTREAM_SLOW);
+}
+
 static void reply_json(struct client *client)
 {
     struct exchange *exchange = client->exchange;
@@ -138,12 +147,17 @@ static void reply_json(struct client *client)
     struct turn_reply reply;
     struct buf body;
 
-    if (fault != NULL) {
+    if (fault != NULL && !stands_in(client, fault)) {
         response_fault(&exchange->response, fault);
         client_end(client, "failed");
         return;
     }
     describe(client, &reply);
+    if (fault != NULL) {
+        reply.text = exchange->app->config->fallback_message;
+        reply.text_len = strlen(reply.text);
+        reply.finish = FINISH_FALLBACK;
+    }
     buf_init(&body, CAP_RESPONSE_BODY);
     client->options.dialect->reply(&reply, &body);
     response_json(&exchange->response, 200, &body);

@@ -69,6 +69,14 @@ test('a text that has begun is an error all the same: nothing is glued to it', a
   assert.match(stream.last.code, /^provider_/);
 });
 
+test('who waits for the whole answer gets it instead of one that broke off; what there was stays failed', async () => {
+  const reply = await parley.post('/api/chat', { message: 'whole mock:deltas=4,cut=2' });
+  assert.deepEqual([reply.status, reply.json.status, reply.json.finish_reason], [200, 'fallback', 'fallback']);
+  assert.match(reply.json.response, /resting/);
+  const { json } = await parley.get(`/api/messages/${reply.json.message_id}`);
+  assert.deepEqual([json.status, json.content], ['failed', 'w0 w1 ']);
+});
+
 test('bad input is no upstream failure', async () => {
   assert.equal((await parley.post('/api/chat', { message: '' })).status, 400);
   assert.equal((await parley.post('/api/chat', { message: 'x', conversation_id: 'conv_nobody' })).status, 404);
