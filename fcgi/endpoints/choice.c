@@ -43,6 +43,11 @@ static enum result unknown_model(const struct provider *provider, struct fault *
     return RESULT_INVALID;
 }
 
+static bool is_listed(const struct providers *providers, size_t at)
+{
+    return at == 0 || providers->list[at].ops != &provider_demo;
+}
+
 /* Did discovery find this model? */
 static bool was_found(const struct app *app, const struct provider *provider, const char *model)
 {
@@ -57,15 +62,36 @@ static bool was_found(const struct app *app, const struct provider *provider, co
     return is_there;
 }
 
+static bool offers(const struct app *app, const struct provider *provider, const char *model)
+{
+    return provider_has_model(provider, model) || was_found(app, provider, model);
+}
+
+/* Whoever lists this model, the default first; NULL: nobody. */
+static const struct provider *find_by_model(const struct app *app, const char *model)
+{
+    const struct providers *providers = &app->providers;
+
+    for (size_t i = 0; i < providers->count; i++)
+        if (is_listed(providers, i) && offers(app, &providers->list[i], model))
+            return &providers->list[i];
+    return NULL;
+}
+
 enum result choice_make(const struct app *app, const struct turn_request *request,
                         struct choice *out, struct fault *fault)
 {
     const struct provider *provider = providers_find(&app->providers, request->provider);
+    const struct provider *by_model = NULL;
     const char *model = request->model;
 
     if (provider == NULL)
         return unknown_provider(&app->providers, fault);
-    if (model != NULL && !provider_has_model(provider, model) && !was_found(app, provider, model))
+    if (model != NULL && request->provider == NULL)
+        by_model = find_by_model(app, model);
+    if (by_model != NULL)
+        provider = by_model;
+    else if (model != NULL && !offers(app, provider, model))
         return unknown_model(provider, fault);
     if (request->image_count > 0 && !provider->sees_images)
         return fault_set(fault, RESULT_INVALID, "images_unsupported", "attachments",
@@ -113,11 +139,8 @@ void choice_put_models(const struct app *app, struct buf *out)
 
     buf_puts(out, "{\"models\":[");
     for (size_t i = 0; i < providers->count; i++) {
-        const struct provider *provider = &providers->list[i];
-
-        if (i > 0 && provider->ops == &provider_demo)
-            continue;
-        put_models(out, app, provider, i == 0);
+        if (is_listed(providers, i))
+            put_models(out, app, &providers->list[i], i == 0);
     }
     buf_puts(out, "],\"default\":{");
     json_put_member(out, "provider", first->name);

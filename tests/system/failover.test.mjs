@@ -166,6 +166,9 @@ describe('two providers', () => {
     assert.equal((await parley.post('/api/chat', { message: 'pick mock:', provider: 'spare' })).json.provider, 'spare');
     const large = await parley.post('/api/chat', { message: 'large mock:', model: 'mock-large' });
     assert.equal(large.json.model, 'mock-large-2024');
+    const elsewhere = await parley.post('/api/chat', { message: 'elsewhere mock:', model: 'spare-model' });
+    assert.deepEqual([elsewhere.json.provider, elsewhere.json.model], ['spare', 'spare-model-2024']);
+    assert.equal((await parley.post('/api/chat', { message: 'x', provider: 'openai', model: 'spare-model' })).json.code, 'unknown_model');
     const refused = await parley.post('/api/chat', { message: 'x', model: 'gpt-99' });
     assert.equal(refused.status, 400);
     assert.equal(refused.json.code, 'unknown_model');
