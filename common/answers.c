@@ -117,14 +117,6 @@ void answer_release(struct answer *answer)
 
 /* ---- time ---- */
 
-static bool grace_over(const struct answer *answer, int64_t now)
-{
-    int64_t grace_s = answer->answers->options.config->disconnect_grace_s;
-
-    return answer->alone_since_ms != 0 && grace_s >= 0 && !answer->unattended &&
-           now - answer->alone_since_ms >= grace_s * 1000;
-}
-
 static bool retry_due(struct answer *answer, int64_t now)
 {
     if (answer->unsaved_since_ms == 0 || answer->retry_at_ms == 0 || now < answer->retry_at_ms)
@@ -141,11 +133,10 @@ static void on_tick(uv_timer_t *timer)
 
     for (answer = answers->list; answer != NULL; answer = next) {
         next = answer->next;
-        if (answer->phase == ANSWER_RUNNING && grace_over(answer, now))
-            answer_stop(answer, FINISH_STOPPED);
-        else if (retry_due(answer, now))
+        alone_check(answer);
+        if (retry_due(answer, now)) {
             persist_end(answer);
-        else {
+        } else {
             tool_loop_tick(answer);
             answer_notify(answer);
         }
@@ -345,10 +336,12 @@ struct answer *answers_follow(struct answers *answers, const char *message_id,
         return NULL;
     }
     answer->phase = snapshot->status == TURN_STREAMING ? ANSWER_FOLLOWED : ANSWER_ENDED;
-    if (answer->phase == ANSWER_FOLLOWED)
+    if (answer->phase == ANSWER_FOLLOWED) {
         answers->followed++;
-    else
+        alone_sign(answer);
+    } else {
         answer_followed_end(answer, snapshot->error_code);
+    }
     store_answer_free(snapshot);
     registry_add(answer);
     ensure_ticking(answers);
@@ -517,10 +510,8 @@ void answer_detach(struct answer_reader *reader)
     if (answer->readers != NULL)
         return;
     answer->alone_since_ms = clock_mono_ms();
-    if (answer->phase == ANSWER_RUNNING && grace_over(answer, answer->alone_since_ms))
-        answer_stop(answer, FINISH_STOPPED);
-    else
-        answer_release(answer);
+    alone_check(answer);
+    answer_release(answer);
 }
 
 const struct buf *answer_text(const struct answer *answer)

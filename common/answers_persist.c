@@ -401,6 +401,7 @@ void persist_follow(struct answers *answers)
     for (struct answer *answer = answers->list; answer != NULL; answer = answer->next) {
         if (answer->phase != ANSWER_FOLLOWED || job->count == count)
             continue;
+        alone_sign(answer);
         memcpy(job->items[job->count].message_id, answer->message_id, CAP_ID);
         job->items[job->count++].after = answer->text.len;
     }

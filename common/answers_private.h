@@ -2,7 +2,7 @@
  * answers_private: what the answers*.c files share. answers.c keeps the registry, the readers and the
  * life of an answer; answers_upstream.c asks a provider; answers_failover.c decides who is asked, again
  * or next; answers_persist.c brings text and ends to the
- * store and follows other workers' answers; answers_tools.c runs what the model calls, answers_calls.c lists it;
+ * store and follows other workers' answers; answers_alone.c finds out whether anybody still reads one; answers_tools.c runs what the model calls, answers_calls.c lists it;
  * answers_prepare.c is the request thread's part.
  */
 #ifndef PARLEY_ANSWERS_PRIVATE_H
@@ -93,7 +93,9 @@ struct answer {
     bool unattended;          /* goes on without readers, however long */
     int64_t unsaved_since_ms; /* monotonic; 0 = its end is in the store, or is not due yet */
     int64_t retry_at_ms;      /* monotonic; when to try again to store its end */
-    int64_t alone_since_ms;   /* monotonic, 0 = has readers */
+    int64_t alone_since_ms;   /* monotonic, 0 = has readers here */
+    bool looking;             /* for readers elsewhere */
+    int64_t signed_ms;        /* monotonic; when we last left a sign as a follower, 0 = never */
     int64_t started_ms, first_delta_ms; /* monotonic */
     int64_t finished_ms;                /* wall clock */
 };
@@ -171,6 +173,14 @@ bool ground_quote(struct answer *answer);
 void ground_instead(struct answer *answer);
 /* It is over: see what is worth remembering. */
 void ground_learn(const struct answer *answer);
+
+/* ---- answers_alone.c ---- */
+
+/* Tell the writer of a followed answer that it has a reader here. May be called often. */
+void alone_sign(struct answer *answer);
+/* Stop an answer of this worker that has had no reader, here or elsewhere, for DISCONNECT_GRACE_SECONDS. Looks
+ * elsewhere first, so it is running still when this returns, unless memory is out. */
+void alone_check(struct answer *answer);
 
 /* ---- answers_failover.c ---- */
 

@@ -226,6 +226,13 @@ struct store_stop {
 enum result store_answer_stop(struct store *store, const char *message_id, int64_t now_ms,
                               struct store_stop *out, struct fault *fault);
 
+/* Somebody follows this running answer in another process than its writer's: leave a sign of it there. Nothing when
+ * it does not run. */
+enum result store_answer_watch(struct store *store, const char *message_id, int64_t now_ms);
+
+/* When that was done last; 0 = never. */
+enum result store_answer_watched(struct store *store, const char *message_id, int64_t *at_ms);
+
 /* Rows of this writer's running answers that somebody asked to stop, at most `max` of them, into `rows`. */
 enum result store_stops_pending(struct store *store, const char *writer, int64_t *rows, size_t max,
                                 size_t *count);

@@ -226,6 +226,50 @@ enum result store_stops_pending(struct store *store, const char *writer, int64_t
     return db_readers_return(store->readers, db) == DB_OK ? RESULT_OK : RESULT_STORE_DOWN;
 }
 
+/* ---- readers elsewhere ---- */
+
+struct watch {
+    const char *message_id;
+    int64_t now_ms;
+};
+
+static enum result watch_answer(struct db *db, void *arg)
+{
+    const struct watch *watch = arg;
+    struct db_stmt *stmt = db_prepare(db, "UPDATE messages SET watched_ms = :now"
+                                          " WHERE public_id = :public AND status = 'streaming'");
+
+    db_bind_int(stmt, ":now", watch->now_ms);
+    db_bind_text(stmt, ":public", watch->message_id);
+    return db_run(stmt) ? RESULT_OK : RESULT_STORE_DOWN;
+}
+
+enum result store_answer_watch(struct store *store, const char *message_id, int64_t now_ms)
+{
+    struct watch watch = { message_id, now_ms };
+
+    return store_sqlite_write(store, watch_answer, &watch, NULL);
+}
+
+enum result store_answer_watched(struct store *store, const char *message_id, int64_t *at_ms)
+{
+    enum db_status status;
+    struct db *db = db_readers_take(store->readers, &status);
+    struct db_stmt *stmt;
+
+    *at_ms = 0;
+    if (db == NULL)
+        return RESULT_STORE_DOWN;
+    stmt = db_prepare(db, "SELECT watched_ms FROM messages WHERE public_id = :public");
+    db_bind_text(stmt, ":public", message_id);
+    if (db_step(stmt))
+        *at_ms = db_int(stmt, 0);
+    db_reset(stmt);
+    return db_readers_return(store->readers, db) == DB_OK ? RESULT_OK : RESULT_STORE_DOWN;
+}
+
+/* ---- leases ---- */
+
 struct expiry {
     int64_t now_ms;
     int64_t count;

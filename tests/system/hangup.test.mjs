@@ -89,6 +89,21 @@ for (const front of FRONTS) {
   });
 }
 
+test('the answer goes on for whoever follows it in another process, and is stopped when he leaves too', async (t) => {
+  const elsewhere = await startParley({ mock, via: 'nginx', workers: 1, env: { DATABASE_URL: `sqlite:${instances.short.db}` } });
+  t.after(() => elsewhere.stop());
+  const stream = await instances.short.stream('/api/chat/stream', { message: 'elsewhere mock:deltas=1000,delay=20' });
+  await stream.until((s) => s.deltas.length === 2);
+  const [call] = mock.calls('elsewhere');
+  const { message_id: id } = stream.first;
+  const follower = await elsewhere.stream(`/api/chat/stream/${id}`, undefined, { method: 'GET' });
+  stream.abort();
+  assert.equal(await leftWithin(call, 2500), null, 'it was stopped under the eyes of a reader');
+  follower.abort();
+  assert.ok(await leftWithin(call, 6000), 'it goes on without anybody');
+  assert.ok(await eventually(async () => (await rowOf(instances.short, id)).status === 'stopped'));
+});
+
 /* Begin a POST whose reply is not waited for; returns what hangs up. */
 function abortable(parley, where, message) {
   const control = new AbortController();
