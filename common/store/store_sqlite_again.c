@@ -183,7 +183,10 @@ static bool take_duplicate(struct db_stmt *stmt, struct again_job *job)
     return true;
 }
 
-/* A request's client_message_id is kept in the answer's row here, apart from those of questions. */
+/* A request's client_message_id is kept in the answer's row here, apart from those of questions, in which no control
+ * character may be. */
+#define KEPT_CLIENT "char(1) || :client"
+
 static bool sent_before(struct db *db, struct again_job *job)
 {
     struct db_stmt *stmt;
@@ -191,7 +194,7 @@ static bool sent_before(struct db *db, struct again_job *job)
     if (job->again->client_message_id == NULL)
         return false;
     stmt = db_prepare(db, "SELECT public_id, id FROM messages WHERE client_message_id ="
-                          " 'again:' || :client AND conversation_id = :conversation");
+                          " " KEPT_CLIENT " AND conversation_id = :conversation");
     db_bind_text(stmt, ":client", job->again->client_message_id);
     db_bind_int(stmt, ":conversation", job->conversation);
     return take_duplicate(stmt, job);
@@ -222,13 +225,13 @@ static enum result insert_answer(struct db *db, struct again_job *job)
         db, "INSERT INTO messages (public_id, conversation_id, role, status, reply_to,"
             " client_message_id, writer, lease_until_ms, provider, model, created_ms, updated_ms,"
             " content, again, continues) VALUES (:public, :conversation, 'assistant', 'streaming',"
-            " :question, 'again:' || :client, :writer, :lease, :provider, :model, :now, :now, '',"
+            " :question, " KEPT_CLIENT ", :writer, :lease, :provider, :model, :now, :now, '',"
             " :question, nullif(:continues, 0))");
 
     db_bind_text(stmt, ":public", turn->message_id);
     db_bind_int(stmt, ":conversation", job->conversation);
     db_bind_int(stmt, ":question", job->question);
-    db_bind_text(stmt, ":client", again->client_message_id);
+    db_bind_text(stmt, ":client", job->continues == 0 ? again->client_message_id : NULL);
     db_bind_text(stmt, ":writer", again->writer);
     db_bind_int(stmt, ":lease", again->lease_until_ms);
     db_bind_text(stmt, ":provider", again->provider);

@@ -152,7 +152,7 @@ static void going_on_twice_joins_the_first_and_after_a_failure_begins_again(void
     struct store_fixture *fixture = *state;
     struct store_turn_begun first =
         store_fixture_turn(fixture, "one", &(struct ask){ 0 }, TURN_STOPPED, "ei");
-    struct again_ask ask = { .message_id = first.message_id };
+    struct again_ask ask = { .message_id = first.message_id, .client_message_id = "c" };
     struct store_again_begun second = again(fixture, &ask);
     struct store_again_begun repeated = again(fixture, &ask);
     struct store_again_begun third;
@@ -248,6 +248,29 @@ static void regenerating_with_the_same_client_message_id_joins_the_first(void **
     store_turn_begun_free(&first);
     store_again_begun_free(&second);
     store_again_begun_free(&repeated);
+}
+
+static void client_message_ids_of_questions_and_of_other_answers_do_not_meet(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_turn_begun turn =
+        store_fixture_turn(fixture, "one", &(struct ask){ 0 }, TURN_COMPLETE, "eins");
+    struct again_ask ask = { .conversation_id = turn.conversation_id, .client_message_id = "x" };
+    struct store_again_begun begun = again(fixture, &ask);
+    static const char *const ids[] = { "x", "again:x" };
+
+    end_with(fixture, &begun, TURN_COMPLETE, "EINS");
+    store_again_begun_free(&begun);
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        struct store_turn_begun next = store_fixture_turn(
+            fixture, "next",
+            &(struct ask){ .conversation_id = turn.conversation_id, .client_message_id = ids[i] },
+            TURN_COMPLETE, "text");
+
+        assert_false(next.duplicate);
+        store_turn_begun_free(&next);
+    }
+    store_turn_begun_free(&turn);
 }
 
 static void a_conversation_without_a_question_has_nothing_to_answer(void **state)
@@ -412,6 +435,7 @@ int main(void)
         STORE_TEST(an_answer_that_was_cut_at_its_token_limit_can_be_gone_on_with),
         STORE_TEST(an_answer_whose_worker_died_can_be_gone_on_with),
         STORE_TEST(regenerating_with_the_same_client_message_id_joins_the_first),
+        STORE_TEST(client_message_ids_of_questions_and_of_other_answers_do_not_meet),
         STORE_TEST(a_conversation_without_a_question_has_nothing_to_answer),
         STORE_TEST(a_repeated_first_send_of_an_owner_finds_its_conversation),
         STORE_TEST(the_provider_was_asked_twice_when_a_newcomers_first_reply_was_lost),
