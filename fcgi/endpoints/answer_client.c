@@ -430,10 +430,20 @@ static void advance_stream(struct client *client)
         heartbeat(client);
 }
 
+/* An offset that a client made up may point into a character, perhaps of text that is still to come: begin behind it. */
+static void skip_partial(struct client *client)
+{
+    const struct buf *text = answer_text(client->reader.answer);
+
+    while (client->sent < text->len && ((unsigned char)text->data[client->sent] & 0xc0) == 0x80)
+        client->sent++;
+}
+
 static void on_changed(struct answer_reader *reader)
 {
     struct client *client = (struct client *)reader;
 
+    skip_partial(client);
     if (client->options.delivery == ANSWER_STREAM)
         advance_stream(client);
     else if (client->options.delivery == ANSWER_POLL)
@@ -484,15 +494,6 @@ static void watch(struct client *client)
     uv_poll_start(&client->watch, events | (client->lagging ? UV_WRITABLE : 0), on_socket);
 }
 
-/* An offset that a client made up may point into a character: begin behind it. */
-static void skip_partial(struct client *client, const struct answer *answer)
-{
-    const struct buf *text = answer_text(answer);
-
-    while (client->sent < text->len && ((unsigned char)text->data[client->sent] & 0xc0) == 0x80)
-        client->sent++;
-}
-
 void answer_client_start(struct exchange *exchange, struct answer *answer,
                          struct answer_client_options *options)
 {
@@ -508,7 +509,6 @@ void answer_client_start(struct exchange *exchange, struct answer *answer,
     client->options = *options;
     client->reader.changed = on_changed;
     client->sent = options->after;
-    skip_partial(client, answer);
     client->started_ms = client->written_ms = clock_mono_ms();
     answer_attach(answer, &client->reader);
     exchange->transport->hang_up = on_hang_up;

@@ -92,6 +92,16 @@ describe('resume', { concurrency: true }, () => {
     const beyond = await poll(parley, json.message_id, 1000, 0);
     assert.deepEqual([beyond.content, beyond.done, beyond.next], ['', true, 1000]);
   });
+
+  test('an offset inside a character that is still to come begins behind it', async () => {
+    const { json: { message_id: id } } = await parley.post('/api/chat', { message: 'not yet mock:step=2,deltas=2,text=ä😀', deliver: 'poll' });
+    const polled = poll(parley, id, 1, 10);
+    const reader = await resume(id, 1);
+    (await mock.waitCall('not yet')).step(2);
+    await reader.ended;
+    assert.equal(reader.text, '😀ä😀');
+    assert.ok('😀ä😀'.startsWith((await polled).content) && (await polled).content !== '');
+  });
 });
 
 describe('poll', { concurrency: true }, () => {
