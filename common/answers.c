@@ -461,8 +461,12 @@ void answers_interrupt_all(struct answers *answers)
 
     for (answer = answers->list; answer != NULL; answer = next) {
         next = answer->next;
-        if (answer->phase == ANSWER_RUNNING)
+        if (answer->phase == ANSWER_RUNNING) {
             answer_stop(answer, FINISH_INTERRUPTED);
+        } else if (answer->phase == ANSWER_FOLLOWED) {
+            answer->let_go = true;
+            answer_notify(answer);
+        }
     }
 }
 
@@ -532,6 +536,11 @@ bool answer_more(const struct answer *answer)
 bool answer_ended(const struct answer *answer)
 {
     return answer->phase == ANSWER_ENDED;
+}
+
+bool answer_let_go(const struct answer *answer)
+{
+    return answer->let_go;
 }
 
 const struct fault *answer_fault(const struct answer *answer)

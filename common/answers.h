@@ -128,7 +128,8 @@ struct answer *answers_follow(struct answers *answers, const char *message_id,
  * stopped (FINISH_STOPPED) or interrupted (FINISH_INTERRUPTED). No effect on one that ends already. */
 void answer_stop(struct answer *answer, enum finish_reason why);
 
-/* Interrupt all answers of this worker, for the end of draining: readers get their last event. */
+/* Interrupt all answers of this worker, for the end of draining: readers get their last event. Those that it only
+ * follows go on elsewhere: their readers are let go. */
 void answers_interrupt_all(struct answers *answers);
 
 /* ---- reading ---- */
@@ -171,6 +172,10 @@ bool answer_more(const struct answer *answer);
 
 /* True once the end is in the store (or could not be put there, which the fault then says). */
 bool answer_ended(const struct answer *answer);
+
+/* True when this worker stops following it, although it goes on elsewhere: its readers must leave, and may come back
+ * to another worker. */
+bool answer_let_go(const struct answer *answer);
 
 /* Why it failed; NULL while running and for answers that did not fail. */
 const struct fault *answer_fault(const struct answer *answer);

@@ -94,6 +94,7 @@ struct answer {
     int64_t unsaved_since_ms; /* monotonic; 0 = its end is in the store, or is not due yet */
     int64_t retry_at_ms;      /* monotonic; when to try again to store its end */
     int64_t alone_since_ms;   /* monotonic, 0 = has readers here */
+    bool let_go;              /* it runs elsewhere, and we stop following it */
     bool looking;             /* for readers elsewhere */
     int64_t signed_ms;        /* monotonic; when we last left a sign as a follower, 0 = never */
     int64_t started_ms, first_delta_ms; /* monotonic */

@@ -223,7 +223,7 @@ static void advance_poll(struct client *client)
     struct buf body;
 
     if (answer_text(answer)->len <= client->sent && !answer_ended(answer) &&
-        clock_mono_ms() - client->started_ms < client->options.wait_ms)
+        !answer_let_go(answer) && clock_mono_ms() - client->started_ms < client->options.wait_ms)
         return;
     buf_init(&body, CAP_RESPONSE_BODY);
     put_poll_body(client, &body);
@@ -439,12 +439,29 @@ static void skip_partial(struct client *client)
         client->sent++;
 }
 
+/* The answer goes on in another process, but ours ends. A stream that ends without a last frame is one to come back to,
+ * and the next process has the rest of it. */
+static void leave_answer(struct client *client)
+{
+    struct fault fault;
+
+    if (!client->begun) {
+        fault_set(&fault, RESULT_OVERLOADED, "interrupted", NULL,
+                  "The server is restarting; the answer goes on. Please ask again in a moment.");
+        fault.retry_after_s = 1;
+        response_fault(&client->exchange->response, &fault);
+    }
+    client_end(client, "interrupted");
+}
+
 static void on_changed(struct answer_reader *reader)
 {
     struct client *client = (struct client *)reader;
 
     skip_partial(client);
-    if (client->options.delivery == ANSWER_STREAM)
+    if (answer_let_go(reader->answer) && client->options.delivery != ANSWER_POLL)
+        leave_answer(client);
+    else if (client->options.delivery == ANSWER_STREAM)
         advance_stream(client);
     else if (client->options.delivery == ANSWER_POLL)
         advance_poll(client);

@@ -193,6 +193,25 @@ test('drain: what is not done by DRAIN_SECONDS ends as interrupted, with a frame
   assert.deepEqual([again.status, again.content, again.done], ['interrupted', stream.text, true]);
 });
 
+test('drain: who follows an answer of another process is let go, so that he comes back to it elsewhere', async (t) => {
+  const own = await startParley({ mock, via: 'nginx', workers: 1, env: { DATABASE_URL: `sqlite:${parley.db}`, DRAIN_SECONDS: 1 } });
+  t.after(() => own.stop());
+  const stream = await parley.stream('/api/chat/stream', { message: 'goes on elsewhere mock:step=1,deltas=2' });
+  await stream.until((s) => s.deltas.length === 1);
+  const { message_id: id } = stream.first;
+  const follower = await own.stream(`/api/chat/stream/${id}`, undefined, { method: 'GET' });
+  await follower.until((s) => s.deltas.length === 1);
+  const waiting = poll(own, id, 3, 25);
+  await own.get('/api/health');
+  assert.deepEqual(await own.stopParley(), { code: 0, signal: null });
+  await follower.ended;
+  assert.deepEqual([follower.closed, follower.text, follower.last], ['end', 'w0 ', undefined]);
+  assert.deepEqual([(await waiting).status, (await waiting).done], ['streaming', false]);
+  mock.calls('goes on elsewhere')[0].step();
+  await stream.ended;
+  assert.equal(stream.last.finish_reason, 'stop');
+});
+
 test('plain CGI: deliver:"poll" is answered at once, and a process of its own makes the answer', async (t) => {
   const cgi = await startParley({ mock, via: 'cgi', env: { RESPONSE_CACHE_TTL: 60 } });
   t.after(() => cgi.stop());
