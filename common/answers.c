@@ -441,18 +441,20 @@ void answer_committed(struct answer *answer, bool stored)
     answer_notify(answer);
 }
 
-void answer_stop(struct answer *answer, enum finish_reason why)
+bool answer_stop(struct answer *answer, enum finish_reason why)
 {
+    bool ours = answer->phase != ANSWER_FOLLOWED;
     struct fault fault;
 
     if (why == FINISH_STOPPED) {
         answer_end(answer, TURN_STOPPED, FINISH_STOPPED, NULL);
-        return;
+        return ours;
     }
     fault_set(&fault, RESULT_OVERLOADED, "interrupted", NULL,
               "The server is restarting; the text so far is kept. Please ask again in a moment.");
     fault.retry_after_s = 1;
     answer_end(answer, TURN_INTERRUPTED, FINISH_INTERRUPTED, &fault);
+    return ours;
 }
 
 void answers_interrupt_all(struct answers *answers)

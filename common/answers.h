@@ -125,8 +125,9 @@ struct answer *answers_follow(struct answers *answers, const char *message_id,
 /* ---- ending ---- */
 
 /* End an answer of this worker: the provider's connection is closed now, the text so far kept. Status
- * stopped (FINISH_STOPPED) or interrupted (FINISH_INTERRUPTED). No effect on one that ends already. */
-void answer_stop(struct answer *answer, enum finish_reason why);
+ * stopped (FINISH_STOPPED) or interrupted (FINISH_INTERRUPTED). No effect on one that ends already. False: it is
+ * another worker's, which was not told. */
+bool answer_stop(struct answer *answer, enum finish_reason why);
 
 /* Interrupt all answers of this worker, for the end of draining: readers get their last event. Those that it only
  * follows go on elsewhere: their readers are let go. */

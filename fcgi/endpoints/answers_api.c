@@ -161,40 +161,61 @@ static enum result read_stop(struct exchange *exchange, char *message_id, struct
     return result;
 }
 
-/* An answer of this worker stops at once; the mark in the store is for all others. */
+/* What the request thread hands to the loop. */
+struct stop {
+    char message_id[CAP_ID];
+    struct fault fault; /* of a store that could not take the mark */
+};
+
+static void reply_stop(struct exchange *exchange, const struct store_stop *stop)
+{
+    struct buf body;
+
+    buf_init(&body, 1024);
+    buf_puts(&body, "{");
+    json_put_member(&body, "status", turn_status_name(stop->status));
+    json_put_member_int(&body, "content_length", (int64_t)stop->content_length);
+    buf_puts(&body, "}");
+    response_json(&exchange->response, 200, &body);
+    buf_free(&body);
+}
+
+/* An answer of this worker stops at once, whatever the store says; the mark in the store is for all others. */
 static void stop_on_loop(struct exchange *exchange)
 {
-    struct answer *answer = answers_find(exchange->app->answers, exchange->state);
+    struct stop *stop = exchange->state;
+    struct answer *answer = answers_find(exchange->app->answers, stop->message_id);
+    bool stops = answer != NULL && answer_stop(answer, FINISH_STOPPED);
 
-    if (answer != NULL)
-        answer_stop(answer, FINISH_STOPPED);
-    free(exchange->state);
+    if (stop->fault.result != RESULT_OK && stops)
+        reply_stop(exchange, &(struct store_stop){ .status = TURN_STREAMING,
+                                                   .content_length = answer_text(answer)->len });
+    else if (stop->fault.result != RESULT_OK)
+        response_fault(&exchange->response, &stop->fault);
+    free(stop);
     exchange_finish(exchange);
 }
 
 void endpoint_answer_stop(struct exchange *exchange)
 {
-    struct store_stop stop = { 0 };
+    struct store_stop found = { 0 };
     struct fault fault = { 0 };
-    char message_id[CAP_ID];
-    struct buf body;
-    enum result result = read_stop(exchange, message_id, &fault);
+    struct stop *stop = calloc(1, sizeof *stop);
+    enum result result = stop != NULL ? read_stop(exchange, stop->message_id, &fault)
+                                      : fault_set(&fault, RESULT_OVERLOADED, "overloaded", NULL,
+                                                  "The server is out of memory.");
 
     if (result == RESULT_OK)
-        result =
-            store_answer_stop(exchange->app->store, message_id, clock_wall_ms(), &stop, &fault);
-    if (result != RESULT_OK) {
+        result = store_answer_stop(exchange->app->store, stop->message_id, clock_wall_ms(), &found,
+                                   &fault);
+    if (result != RESULT_OK && result != RESULT_STORE_DOWN) {
         response_fault(&exchange->response, &fault);
+        free(stop);
         return;
     }
-    buf_init(&body, 1024);
-    buf_puts(&body, "{");
-    json_put_member(&body, "status", turn_status_name(stop.status));
-    json_put_member_int(&body, "content_length", (int64_t)stop.content_length);
-    buf_puts(&body, "}");
-    response_json(&exchange->response, 200, &body);
-    buf_free(&body);
-    exchange->state = strdup(message_id);
-    if (exchange->state != NULL)
-        exchange->on_loop = stop_on_loop;
+    if (result == RESULT_OK)
+        reply_stop(exchange, &found);
+    stop->fault = fault;
+    exchange->state = stop;
+    exchange->on_loop = stop_on_loop;
 }

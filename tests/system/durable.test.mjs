@@ -267,6 +267,8 @@ describe('a store in trouble', () => {
     assert.equal(first.status, 200, first.text);
     const running = await own.stream('/api/chat/stream', { message: 'runs into it mock:deltas=60,delay=30,size=2000' });
     await running.until((s) => s.deltas.length >= 2);
+    const unstopped = await own.stream('/api/chat/stream', { message: 'stopped while it is full mock:deltas=3,hang=2' });
+    await unstopped.until((s) => s.deltas.length === 2);
     const filler = path.join(dir, 'filler');
     assert.throws(() => fs.writeFileSync(filler, Buffer.alloc(4 << 20)));
     let refused;
@@ -278,16 +280,19 @@ describe('a store in trouble', () => {
     assert.equal(mock.calls('while it is full').length, seen, 'the provider was called');
     assert.equal((await poll(own, first.json.message_id, 0, 0)).content, first.json.response);
     assert.equal((await own.get('/api/health')).status, 503);
+    const stop = async () => (await own.post('/api/chat/stop', { message_id: unstopped.first.message_id })).status === 200;
+    assert.ok(await eventually(stop), 'it could not be stopped by its own worker either');
+    await unstopped.ended;
     await running.ended;
     assert.equal(running.text.length, 60 * 2000, 'the reader of a running answer lost text');
     fs.rmSync(filler);
     assert.ok(await eventually(async () => (await own.post('/api/chat', { message: 'room again mock:' })).status === 200, 10000, 50));
     assert.ok(await eventually(async () => {
       const [row] = await own.sql(`SELECT status, length(content) AS n FROM messages WHERE public_id = '${running.first.message_id}'`);
-      return row.status === 'complete' && row.n === 60 * 2000;
+      return row.status === 'complete' && row.n === 60 * 2000 && (await rowOf(own, unstopped.first.message_id)).status === 'stopped';
     }, 20000, 100), 'the answer was not saved when there was room again');
     const { stdout } = await parleyCommand(['status', '--json', String(own.pid)], { env: own.environment(), cwd: own.dir });
-    assert.deepEqual(JSON.parse(stdout).counters.unsaved_answers, [{ provider: 'openai', outcome: 'late', value: 1 }]);
+    assert.deepEqual(JSON.parse(stdout).counters.unsaved_answers, [{ provider: 'openai', outcome: 'late', value: 2 }]);
   });
 
   test('a read-only file system: a clear error before the provider is called', async (t) => {
