@@ -1,6 +1,6 @@
 /*
- * care: see care.h. Each opens the configuration and the store as a worker would, does one thing and says
- * what came of it.
+ * care: see care.h. Each opens the configuration and the store as a worker would, but never makes one, does one
+ * thing and says what came of it.
  */
 #include "fcgi/care.h"
 
@@ -25,7 +25,8 @@ static bool open_care(struct care *care, const char *program)
 
     if (!start_up(&care->config, program))
         return false;
-    if (store_open(&care->config, &care->store, &fault) == RESULT_OK)
+    if (store_there(&care->config, &fault) == RESULT_OK &&
+        store_open(&care->config, &care->store, &fault) == RESULT_OK)
         return true;
     fprintf(stderr, "parley: %s\n", fault.text);
     config_free(&care->config);

@@ -277,8 +277,11 @@ void store_answer_free(struct store_answer *answer);
  * line, go to `line` either way. */
 bool store_check(struct store *store, void (*line)(void *ctx, const char *text), void *ctx);
 
-/* A consistent copy of the running database into the new file `path` (VACUUM INTO). RESULT_INVALID when the
- * file exists already. */
+/* RESULT_NOT_FOUND when the database's file is not there; store_open would make one. */
+enum result store_there(const struct config *config, struct fault *fault);
+
+/* A consistent copy of the running database into the new file `path` (VACUUM INTO), which only our user may read.
+ * RESULT_INVALID when the file exists already or cannot be made. */
 enum result store_backup(struct store *store, const char *path, struct fault *fault);
 
 /* ---- the answer cache ---- */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/id.h"
@@ -37,6 +38,18 @@ static enum result choose_path(const char *url, char **path, struct fault *fault
     *path = strdup(name);
     return *path != NULL ? RESULT_OK
                          : fault_set(fault, RESULT_INTERNAL, "internal", NULL, "Out of memory.");
+}
+
+enum result store_there(const struct config *config, struct fault *fault)
+{
+    char *path = NULL;
+    enum result result = choose_path(config->database_url, &path, fault);
+
+    if (result == RESULT_OK && access(path, F_OK) != 0)
+        result = fault_set(fault, RESULT_NOT_FOUND, "no_database", NULL,
+                           "DATABASE_URL names a database that is not there: %s.", strerror(errno));
+    free(path);
+    return result;
 }
 
 enum result store_open(const struct config *config, struct store **out, struct fault *fault)

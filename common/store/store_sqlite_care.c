@@ -3,9 +3,12 @@
  */
 #include "common/store/store_sqlite.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "common/store/db_file.h"
 
 bool store_check(struct store *store, void (*line)(void *ctx, const char *text), void *ctx)
 {
@@ -41,15 +44,22 @@ bool store_check(struct store *store, void (*line)(void *ctx, const char *text),
 enum result store_backup(struct store *store, const char *path, struct fault *fault)
 {
     enum db_status status;
-    struct db *db;
     struct db_stmt *stmt;
+    struct db *db;
+    int error;
 
-    if (access(path, F_OK) == 0)
-        return fault_set(fault, RESULT_INVALID, "file_exists", NULL,
-                         "The file exists already; a backup never overwrites one.");
+    /* VACUUM INTO takes an empty file, and would make one that everybody may read. */
+    error = db_file_create_new(path);
+    if (error != 0)
+        return fault_set(fault, RESULT_INVALID, "file_not_made", NULL, "%s: %s.",
+                         error == EEXIST ? "A backup never overwrites a file"
+                                         : "The file cannot be made",
+                         error == EEXIST ? "this one exists already" : strerror(error));
     db = db_open(&store->write_options, &status); /* a reader may not VACUUM */
-    if (db == NULL)
+    if (db == NULL) {
+        unlink(path);
         return store_sqlite_fault(fault, status);
+    }
     stmt = db_prepare(db, "VACUUM INTO :path");
     db_bind_text(stmt, ":path", path);
     db_run(stmt);

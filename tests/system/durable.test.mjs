@@ -337,7 +337,7 @@ describe('a store in trouble', () => {
     assert.equal((await own.sql("SELECT count(*) AS n FROM messages WHERE content LIKE 'there %'"))[0].n, 1);
   });
 
-  test('check-db finds a damaged page; backup never overwrites', async (t) => {
+  test('check-db finds a damaged page; a backup is for its owner alone, never overwrites, and is not made of nothing', async (t) => {
     const own = await startParley({ mock, via: 'nginx', workers: 1 });
     t.after(() => own.stop());
     for (let i = 0; i < 5; i++) await own.post('/api/chat', { message: `fill ${i} mock:size=4000` });
@@ -345,6 +345,12 @@ describe('a store in trouble', () => {
     const env = { ...process.env, DATABASE_URL: `sqlite:${own.db}`, PARLEY_ENV: '/dev/null' };
     assert.match(execFileSync(PARLEY, ['check-db'], { env }).toString(), /the database is sound/);
     assert.throws(() => execFileSync(PARLEY, ['backup', own.db], { env, stdio: 'pipe' }), /exists already/);
+    execFileSync(PARLEY, ['backup', `${own.dir}/copy.db`], { env, stdio: 'pipe' });
+    assert.equal(fs.statSync(`${own.dir}/copy.db`).mode & 0o777, 0o600);
+    for (const args of [['check-db'], ['backup', `${own.dir}/nothing.db`]]) {
+      assert.throws(() => execFileSync(PARLEY, args, { env: { ...env, DATABASE_URL: `sqlite:${own.dir}/gone.db` }, stdio: 'pipe' }), /not there/);
+    }
+    assert.deepEqual(fs.readdirSync(own.dir).filter((name) => /gone|nothing/.test(name)), []);
     const bytes = fs.readFileSync(own.db);
     const page = bytes.readUInt16BE(16);
     for (let at = page * 2; at + page <= bytes.length; at += page) bytes.fill(0xff, at, at + 100);
