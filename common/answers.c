@@ -196,10 +196,22 @@ static void on_timer_closed(uv_handle_t *handle)
         free(answers);
 }
 
+void answers_abandon(struct answers *answers)
+{
+    int64_t now = clock_mono_ms();
+
+    for (struct answer *answer = answers->list; answer != NULL; answer = answer->next)
+        if (answer->unsaved_since_ms != 0)
+            account_unsaved(answer, false, now - answer->unsaved_since_ms);
+        else if (answer->phase == ANSWER_ENDING)
+            account_unsaved(answer, false, 0);
+}
+
 void answers_close(struct answers *answers)
 {
     if (answers == NULL)
         return;
+    answers_abandon(answers);
     while (answers->list != NULL) {
         struct answer *answer = answers->list;
 
@@ -408,16 +420,7 @@ static void retried(struct answer *answer, bool stored, int64_t now)
         answer->retry_at_ms = now + ANSWERS_RETRY_MS;
         return;
     }
-    answer->answers->lost += !stored;
-    METRICS_COUNT(METRICS_UNSAVED, 1, { "provider", answer->provider->name },
-                  { "outcome", stored ? "late" : "lost" });
-    log_write(stored ? LOG_WARN : LOG_ERROR, stored ? "answer_saved_late" : "answer_lost",
-              (struct log_field[]){ LOG_STR("message_id", answer->message_id),
-                                    LOG_STR("request_id", answer->request_id),
-                                    LOG_INT("bytes", (int64_t)answer->text.len),
-                                    LOG_INT("unsaved_ms", unsaved_ms),
-                                    LOG_INT("lost_so_far", (int64_t)answer->answers->lost),
-                                    { 0 } });
+    account_unsaved(answer, stored, unsaved_ms);
     answer->unsaved_since_ms = 0;
     answer->answers->unsaved--;
     answer_release(answer);

@@ -49,6 +49,9 @@ enum result answers_open(struct uv_loop_s *loop, const struct answers_options *o
 /* answers_idle must hold. The loop must run once more afterwards. NULL is fine. */
 void answers_close(struct answers *answers);
 
+/* The process ends although answers_idle does not hold: log and count what it takes along. answers_close does it too. */
+void answers_abandon(struct answers *answers);
+
 /* Answers that this worker writes, and whether it has MAX_STREAMS of them. Any thread. */
 size_t answers_count(const struct answers *answers);
 bool answers_full(const struct answers *answers);

@@ -62,6 +62,20 @@ void account_count(const struct answer *answer)
     metrics_time(METRICS_REPLY, (clock_mono_ms() - answer->started_ms) * 1000);
 }
 
+void account_unsaved(const struct answer *answer, bool stored, int64_t unsaved_ms)
+{
+    answer->answers->lost += !stored;
+    METRICS_COUNT(METRICS_UNSAVED, 1, { "provider", answer->provider->name },
+                  { "outcome", stored ? "late" : "lost" });
+    log_write(stored ? LOG_WARN : LOG_ERROR, stored ? "answer_saved_late" : "answer_lost",
+              (struct log_field[]){ LOG_STR("message_id", answer->message_id),
+                                    LOG_STR("request_id", answer->request_id),
+                                    LOG_INT("bytes", (int64_t)answer->text.len),
+                                    LOG_INT("unsaved_ms", unsaved_ms),
+                                    LOG_INT("lost_so_far", (int64_t)answer->answers->lost),
+                                    { 0 } });
+}
+
 void account_log(const struct answer *answer, bool stored)
 {
     int64_t now = clock_mono_ms();

@@ -157,6 +157,8 @@ int64_t account_cost(const struct answer *answer);
 /* Add an answer that has ended to the metrics. */
 void account_count(const struct answer *answer);
 void account_log(const struct answer *answer, bool stored);
+/* The end that could not be stored is `stored` now, or lost for good: log and count it. */
+void account_unsaved(const struct answer *answer, bool stored, int64_t unsaved_ms);
 
 /* ---- answers_prepare.c ---- */
 /* The call that asks `provider` for what was begun. Borrows from `start`. */

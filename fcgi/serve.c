@@ -132,6 +132,13 @@ static void interrupt(void *ctx)
     answers_interrupt_all(serve->app.answers);
 }
 
+static void left(void *ctx)
+{
+    struct serve *serve = ctx;
+
+    answers_abandon(serve->app.answers);
+}
+
 static void stop(void *ctx)
 {
     struct serve *serve = ctx;
@@ -156,7 +163,8 @@ int serve_run_worker(void *ctx, int parent_fd)
                                   .interrupt = interrupt,
                                   .stop = stop,
                                   .ctx = serve,
-                                  .beat = beat };
+                                  .beat = beat,
+                                  .left = left };
 
     if (serve->pid_fd >= 0)
         close(serve->pid_fd);

@@ -154,6 +154,8 @@ static void interrupt(struct worker *worker)
 static void leave_work(struct worker *worker)
 {
     log_warn("worker_left_work", LOG_INT("jobs", worker->loop.active_reqs.count));
+    if (worker->hooks->left != NULL)
+        worker->hooks->left(worker->hooks->ctx);
     worker->left_work = true;
     finish(worker);
 }

@@ -24,11 +24,12 @@ struct worker_hooks {
     /* DRAIN_SECONDS are over: end what still runs. The loop turns on for up to two more seconds. */
     void (*interrupt)(void *ctx);
     /* Close everything; nothing runs any more. Not called when work had to be left: then the process ends as
-     * it is, with status 1. */
+     * it is, with status 1, and `left` may say what is lost. */
     void (*stop)(void *ctx);
     void *ctx;
     /* Four times a second, for figures. NULL = none. */
     void (*beat)(void *ctx);
+    void (*left)(void *ctx); /* NULL = nothing is */
 };
 
 struct worker_options {

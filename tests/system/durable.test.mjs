@@ -337,6 +337,18 @@ describe('a store in trouble', () => {
     assert.equal((await own.sql("SELECT count(*) AS n FROM messages WHERE content LIKE 'there %'"))[0].n, 1);
   });
 
+  test('an answer that a process takes along when it ends is told of in the log', async (t) => {
+    const cgi = await startParley({ mock, via: 'cgi' });
+    t.after(() => cgi.stop());
+    const stream = await cgi.stream('/api/chat/stream', { message: 'taken along mock:step=1,deltas=2' });
+    await stream.until((s) => s.deltas.length === 1);
+    for (const suffix of ['', '-wal', '-shm']) fs.rmSync(cgi.db + suffix, { force: true });
+    mock.calls('taken along')[0].step();
+    await stream.ended;
+    assert.deepEqual([stream.text, stream.last.code], ['w0 w1 ', 'not_stored']);
+    assert.equal((await cgi.waitLog('answer_lost')).message_id, stream.first.message_id);
+  });
+
   test('check-db finds a damaged page; a backup is for its owner alone, never overwrites, and is not made of nothing', async (t) => {
     const own = await startParley({ mock, via: 'nginx', workers: 1 });
     t.after(() => own.stop());

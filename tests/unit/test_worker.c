@@ -160,7 +160,7 @@ static void swallow_log(void *ctx, const char *line)
 
 static pid_t start_worker(struct plan plan, int64_t drain_ms, bool with_master)
 {
-    struct worker_hooks hooks = { start, drain, idle, interrupt, stop, &plan, beat };
+    struct worker_hooks hooks = { start, drain, idle, interrupt, stop, &plan, beat, NULL };
     struct worker_options options = { .drain_ms = drain_ms,
                                       .request_threads = 3,
                                       .parent_fd = with_master ? life[0] : -1 };
