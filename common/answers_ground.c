@@ -61,6 +61,12 @@ void ground_instead(struct answer *answer)
     failover_give_up(answer, &fault);
 }
 
+void ground_unlearn(struct answer *answer)
+{
+    memory_turn_free(answer->learn);
+    answer->learn = NULL;
+}
+
 void ground_learn(const struct answer *answer)
 {
     if (answer->learn != NULL && answer->status == TURN_COMPLETE && !answer->cached &&

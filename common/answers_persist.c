@@ -210,8 +210,11 @@ static void end_done(uv_work_t *work, int status)
     end_next(answers);
     for (size_t i = 0; i < done.count; i++) {
         /* A row that is gone was erased meanwhile: there is nothing left to save. */
-        bool stored = done.results[i] == RESULT_OK || done.results[i] == RESULT_NOT_FOUND;
+        bool gone = done.results[i] == RESULT_NOT_FOUND;
+        bool stored = done.results[i] == RESULT_OK || gone;
 
+        if (gone)
+            ground_unlearn(done.ended[i]);
         answer_committed(done.ended[i], stored);
     }
 }

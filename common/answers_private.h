@@ -176,6 +176,8 @@ bool ground_quote(struct answer *answer);
 void ground_instead(struct answer *answer);
 /* It is over: see what is worth remembering. */
 void ground_learn(const struct answer *answer);
+/* It was erased before it was over: nothing of it is remembered. */
+void ground_unlearn(struct answer *answer);
 
 /* ---- answers_alone.c ---- */
 

@@ -96,8 +96,9 @@ struct store_remove {
 };
 
 struct store_removed {
-    int64_t exchanges;    /* questions that were erased */
-    char running[CAP_ID]; /* an answer that was still being written, "" if none */
+    int64_t exchanges;         /* questions that were erased */
+    char running[CAP_ID];      /* an answer that was still being written, "" if none */
+    char user_id[CAP_USER_ID]; /* which is nobody's now, "" if none */
 };
 
 /*

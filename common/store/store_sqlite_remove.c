@@ -52,6 +52,12 @@ static void note_contents(struct db *db, int64_t conversation, struct store_remo
     if (db_step(stmt))
         out->exchanges = db_int(stmt, 0);
     db_reset(stmt);
+    stmt = db_prepare(db, "SELECT coalesce(user_id, '') FROM conversations"
+                          " WHERE id = :conversation");
+    db_bind_int(stmt, ":conversation", conversation);
+    if (db_step(stmt))
+        text_copy(out->user_id, sizeof out->user_id, db_text(stmt, 0, NULL));
+    db_reset(stmt);
     stmt = db_prepare(db, "SELECT public_id FROM messages WHERE conversation_id = :conversation"
                           " AND status = 'streaming' ORDER BY id DESC LIMIT 1");
     db_bind_int(stmt, ":conversation", conversation);

@@ -16,9 +16,11 @@
 #include "common/base/json.h"
 #include "common/base/text.h"
 #include "common/chat/title.h"
+#include "common/memory/memory.h"
 #include "fcgi/app.h"
 #include "fcgi/endpoints/conversation_view.h"
 #include "fcgi/endpoints/endpoints.h"
+#include "fcgi/endpoints/memory_elsewhere.h"
 #include "fcgi/http/exchange.h"
 
 #define LIST_DEFAULT    30
@@ -256,7 +258,10 @@ static void erase(struct exchange *exchange, const char *key, bool session)
     buf_putc(&body, '}');
     response_json(&exchange->response, 200, &body);
     buf_free(&body);
-    conversations_stop_erased(exchange, &removed);
+    /* Mem0 would tell whoever picks that user_id next. */
+    if (removed.user_id[0] == '\0' || !memory_is_elsewhere(exchange->app->memory) ||
+        !elsewhere_forget(exchange, removed.user_id, removed.running))
+        conversations_stop_erased(exchange, &removed);
 }
 
 void endpoint_conversation_erase(struct exchange *exchange)

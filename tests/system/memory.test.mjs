@@ -349,6 +349,30 @@ for (const style of ['platform', 'server']) {
   });
 }
 
+test('MEMORY=mem0: what was erased is neither told to the next who picks the user_id, nor learned when its answer ends later', async (t) => {
+  const mock = await startMock(), mem0 = await startMem0('platform');
+  t.after(() => Promise.all([mock.stop(), mem0.stop()]));
+  const parley = await startParley({ mock, workers: 1, env: { USER_ID_ACCESS: 'owner', MEMORY: 'mem0', MEM0_API_BASE: mem0.url, MEM0_API_KEY: 'm0-key' } });
+  t.after(() => parley.stop());
+  const ada = new Visitor(parley), eve = new Visitor(parley);
+  const { conversation_id: id } = (await ada.post('/api/chat/simple', { user_id: 'm-4', message: 'My dog is called Bello.' })).json;
+  assert.ok(await eventually(() => mem0.facts.has('user:m-4')));
+  const conversation = id ?? (await ada.ask('/api/conversations')).json.conversations[0].id;
+  assert.equal((await ada.delete(`/api/conversations/${conversation}`)).status, 200);
+  assert.ok(await eventually(() => !mem0.facts.has('user:m-4')));
+  await eve.post('/api/chat/simple', { user_id: 'm-4', message: 'stranger: my dog?' });
+  assert.doesNotMatch(await systemOf(mock, 'stranger: my dog?'), /Bello/);
+
+  const ending = ada.post('/api/chat', { message: 'My cat is called Minka. mock:step=1' });
+  const call = await mock.waitCall('Minka');
+  assert.equal((await ada.delete('/api/visitor')).status, 200);
+  call.step(3);
+  await ending;
+  await eve.post('/api/chat', { message: 'comes after it' });
+  assert.ok(await eventually(() => mem0.requests.some((one) => one.json.messages?.[0].content === 'comes after it')));
+  assert.equal(mem0.requests.some((one) => one.path.includes('/add/') && /Minka/.test(JSON.stringify(one.json))), false);
+});
+
 test('as a CGI program facts are used, too', async (t) => {
   const mock = await startMock();
   t.after(() => mock.stop());
