@@ -13,7 +13,7 @@
 /* ---- words ---- */
 
 #define STORE_WORDS_MAX 24 /* of a question; the rest adds little and costs much */
-#define STORE_WORD_SIZE 64 /* bytes of one, NUL included; longer ones are cut */
+#define STORE_WORD_SIZE 64 /* bytes of one, NUL included; longer ones are several */
 
 /* The words of a text in lower case (ASCII), without the commonest English ones unless there are no others,
  * each once. */
@@ -83,8 +83,8 @@ struct store_fact_new {
     const char
         *replaces; /* id of a fact that is no longer true, NULL = none; an unknown one is none */
     const char *
-        learned_of; /* id of the answer that it was learned of, NULL = none; when that was erased meanwhile,
-                             * the fact is RESULT_NOT_FOUND unknown_message */
+        learned_of; /* id of the answer that it was learned of, NULL = none; when that was erased meanwhile, or
+                             * all about the subject forgotten, the fact is RESULT_NOT_FOUND unknown_message */
     int64_t now_ms;
     int64_t most; /* of one subject: the least important and oldest beyond it go */
 };
@@ -96,7 +96,7 @@ struct store_fact_added {
 };
 
 /* A duplicate (the same words) only gains importance; one that overlaps nearly whole, and what it `replaces`,
- * gets the new text and keeps the old one as its history. */
+ * gets the new text and keeps the old one as its history; a duplicate has what it `replaces` as its history. */
 enum result store_fact_add(struct store *store, const struct store_subject *subject,
                            const struct store_fact_new *fact, struct store_fact_added *out,
                            struct fault *fault);

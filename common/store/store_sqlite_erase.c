@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/text.h"
 #include "common/store/store_owners.h"
 #include "common/store/store_sqlite.h"
@@ -232,6 +233,9 @@ static enum result sweep_all(struct db *db, void *arg)
     db_run(stmt);
     stmt = db_prepare(db, "DELETE FROM audit WHERE at_ms < :before");
     db_bind_int(stmt, ":before", sweep->audit_ms);
+    db_run(stmt);
+    stmt = db_prepare(db, "DELETE FROM leases WHERE name GLOB 'forgotten:*' AND until_ms < :now");
+    db_bind_int(stmt, ":now", clock_wall_ms());
     db_run(stmt);
     return RESULT_OK;
 }

@@ -12,6 +12,7 @@
 
 #include <sodium.h>
 
+#include "common/base/clock.h"
 #include "common/base/id.h"
 #include "common/base/text.h"
 
@@ -24,6 +25,11 @@
     "SELECT id FROM memories WHERE scope = :scope ORDER BY id = :id DESC, importance DESC,"        \
     " updated_ms DESC, id DESC LIMIT -1 OFFSET :most"
 #define PLAIN_MAX (STORE_FACT_CHARS * 4 + 1)
+#define REPLACED                                                                                   \
+    "(SELECT id FROM memories WHERE public_id = :replaces AND scope = :scope AND id <> :id"        \
+    " AND " FACT_RULE ")"
+#define FORGOTTEN    "'forgotten:' || :scope"    /* a lease, while something may still be learned */
+#define FORGOTTEN_MS (INT64_C(25) * 3600 * 1000) /* an answer takes a day at most */
 
 bool store_subject_known(const struct store_subject *subject)
 {
@@ -134,7 +140,8 @@ static bool find_named(struct db *db, struct add *add, bool *same)
     return true;
 }
 
-/* A fact that has nearly all words of the new one, and hardly any other. */
+/* A fact that has nearly all words of the new one, and hardly any other. One with more words than are looked at is
+ * like none. */
 static bool find_overlapping(struct db *db, struct add *add)
 {
     struct db_stmt *stmt =
@@ -147,7 +154,7 @@ static bool find_overlapping(struct db *db, struct add *add)
     bool found = false;
 
     buf_init(&match, MEMORY_MATCH_MAX);
-    if (store_sqlite_match(&add->words, add->scope, &match)) {
+    if (add->words.count < STORE_WORDS_MAX && store_sqlite_match(&add->words, add->scope, &match)) {
         db_bind_text(stmt, ":match", buf_str(&match));
         store_sqlite_bind_subject(stmt, add->subject, add->scope);
         while (!found && db_step(stmt)) {
@@ -155,7 +162,8 @@ static bool find_overlapping(struct db *db, struct add *add)
             const char *plain = db_text(stmt, 2, &len);
 
             store_words_read(&other, plain, len);
-            found = other.count > 2 && store_words_share(&add->words, plain, len) >= OVERLAP_SAME &&
+            found = other.count > 2 && other.count < STORE_WORDS_MAX &&
+                    store_words_share(&add->words, plain, len) >= OVERLAP_SAME &&
                     store_words_share(&other, add->plain, strlen(add->plain)) >= OVERLAP_SAME;
             if (found)
                 take_row(add, stmt);
@@ -175,6 +183,29 @@ static void merge(struct db *db, const struct add *add)
     db_bind_int(stmt, ":now", add->fact->now_ms);
     db_bind_int(stmt, ":id", add->out->row);
     db_run(stmt);
+}
+
+/* What the fact `replaces` goes, when the fact itself is known already: it becomes history of that. */
+static void fold_replaced(struct db *db, const struct add *add)
+{
+    static const char *const steps[] = {
+        "INSERT INTO memory_history (memory_id, fact, replaced_ms)"
+        " SELECT :id, fact, :now FROM memories WHERE id IN " REPLACED,
+        "UPDATE memory_history SET memory_id = :id WHERE memory_id IN " REPLACED,
+        "DELETE FROM memories_fts WHERE rowid IN " REPLACED,
+        "DELETE FROM memories WHERE id IN " REPLACED,
+    };
+
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        struct db_stmt *stmt = db_prepare(db, steps[i]);
+
+        db_bind_text(stmt, ":replaces", add->fact->replaces);
+        db_bind_int(stmt, ":id", add->out->row);
+        if (i == 0)
+            db_bind_int(stmt, ":now", add->fact->now_ms);
+        store_sqlite_bind_subject(stmt, add->subject, add->scope);
+        db_run(stmt);
+    }
 }
 
 /* What FTS5 finds the fact by. */
@@ -258,12 +289,16 @@ static void forget_surplus(struct db *db, const struct add *add)
 }
 
 /* What was erased while the model thought about it must not come back. */
-static bool was_erased(struct db *db, const char *message_id)
+static bool was_erased(struct db *db, const struct add *add)
 {
-    struct db_stmt *stmt = db_prepare(db, "SELECT 1 FROM messages WHERE public_id = :public");
+    struct db_stmt *stmt = db_prepare(
+        db, "SELECT 1 FROM messages WHERE public_id = :public AND NOT EXISTS (SELECT 1"
+            " FROM leases WHERE name = " FORGOTTEN " AND until_ms - :kept >= created_ms)");
     bool found;
 
-    db_bind_text(stmt, ":public", message_id);
+    db_bind_text(stmt, ":public", add->fact->learned_of);
+    db_bind_text(stmt, ":scope", add->scope);
+    db_bind_int(stmt, ":kept", FORGOTTEN_MS);
     found = db_step(stmt);
     db_reset(stmt);
     return !found;
@@ -279,7 +314,7 @@ static enum result add_fact(struct db *db, void *arg)
 
     if (result != RESULT_OK)
         return result;
-    if (add->fact->learned_of != NULL && was_erased(db, add->fact->learned_of))
+    if (add->fact->learned_of != NULL && was_erased(db, add))
         result = fault_set(add->fault, RESULT_NOT_FOUND, "unknown_message", NULL,
                            "The answer has been erased.");
     if (row != NULL) {
@@ -294,6 +329,7 @@ static enum result add_fact(struct db *db, void *arg)
         forget_surplus(db, add);
     } else if (same) {
         merge(db, add);
+        fold_replaced(db, add);
     } else {
         replace(db, add);
     }
@@ -386,6 +422,20 @@ void store_sqlite_forget_user(struct db *db, const char *user_id, const struct o
     delete_subject(db, &(struct delete){ .subject = &subject, .count = &count });
 }
 
+/* When all was forgotten: nothing that was said before is learned any more. */
+static void note_forgotten(struct db *db, const struct store_subject *subject)
+{
+    struct db_stmt *stmt = db_prepare(db, "INSERT INTO leases (name, holder, until_ms)"
+                                          " VALUES (" FORGOTTEN ", '', :until) ON CONFLICT (name)"
+                                          " DO UPDATE SET until_ms = excluded.until_ms");
+    char scope[MEMORY_SCOPE_SIZE];
+
+    store_sqlite_scope(subject, scope);
+    db_bind_text(stmt, ":scope", scope);
+    db_bind_int(stmt, ":until", clock_wall_ms() + FORGOTTEN_MS);
+    db_run(stmt);
+}
+
 static enum result delete_facts(struct db *db, void *arg)
 {
     const struct delete *delete = arg;
@@ -399,6 +449,7 @@ static enum result delete_facts(struct db *db, void *arg)
         return result;
     if (row != NULL)
         db_reset(row);
+    note_forgotten(db, delete->subject);
     return delete_subject(db, delete);
 }
 

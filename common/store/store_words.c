@@ -85,6 +85,8 @@ static bool next_word(const char *text, size_t len, size_t *at, char word[STORE_
     if (*at == start)
         return false;
     kept = text_utf8_prefix(text + start, *at - start, STORE_WORD_SIZE - 1);
+    if (kept > 0)
+        *at = start + kept; /* what is left of a longer one is the next */
     memcpy(word, text + start, kept);
     word[kept] = '\0';
     fold(word);

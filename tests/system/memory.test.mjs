@@ -225,13 +225,19 @@ test('what is erased while the model looks for facts does not come back', async 
   } : undefined));
   const parley = await startParley({ mock, workers: 1, env: { MEMORY_EXTRACT: 'model', LOG_LEVEL: 'info' } });
   t.after(() => parley.stop());
-  const ada = new Visitor(parley);
+  const looksFor = (words) => eventually(() => mock.requests.some((call) => call.question.includes(words) && call.question.startsWith('{"known"')));
+  const ada = new Visitor(parley), eve = new Visitor(parley);
   await ada.post('/api/chat', { message: 'I live in Ulm.' });
-  await mock.waitCall('I live in Ulm');
+  await eve.post('/api/chat', { message: 'I live there, too.' });
+  assert.ok(await looksFor('in Ulm') && await looksFor('there, too'));
   assert.equal((await ada.delete('/api/visitor')).status, 200);
+  assert.equal((await eve.delete('/api/memory')).status, 200);
   release();
-  await parley.waitLog((line) => line.event === 'fact_not_kept' && line.code === 'unknown_message');
+  const refused = () => parley.logs.filter((line) => line.event === 'fact_not_kept' && line.code === 'unknown_message');
+  assert.ok(await eventually(() => refused().length === 2), parley.logText());
   assert.deepEqual(await parley.sql('SELECT count(*) AS n FROM memories'), [{ n: 0 }]);
+  await eve.post('/api/chat', { message: 'And after it I live in Ulm.' });
+  assert.ok(await eventually(async () => (await eve.ask('/api/memory')).json.count === 1), 'what is said later is remembered');
 });
 
 test('in a session, where nobody is known, nothing is remembered', async (t) => {

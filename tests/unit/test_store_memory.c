@@ -212,6 +212,47 @@ static void a_contradiction_replaces_the_fact_that_it_names(void **state)
     assert_first(fixture, NULL, "Has moved to Graz");
 }
 
+static void a_contradiction_that_is_known_already_still_ends_the_fact_that_it_names(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_fact_added old = tell(fixture, "Lives in Ulm", (struct telling){ 0 });
+    struct store_fact_list facts;
+
+    tell(fixture, "Lives in Bonn", (struct telling){ .replaces = old.id });
+    tell(fixture, "Home is Graz", (struct telling){ 0 });
+    tell(fixture, "Likes rum", (struct telling){ .owner = &eve });
+    tell(fixture, "Likes rum", (struct telling){ .owner = &eve, .replaces = old.id });
+    assert_int_equal(count(fixture, &ada, NULL), 2);
+    tell(fixture, "Home is Graz.", (struct telling){ .replaces = old.id });
+    facts = find(fixture, &ada, NULL, NULL);
+    assert_int_equal(facts.count, 1);
+    assert_string_equal(facts.list[0].text, "Home is Graz");
+    assert_int_equal(facts.list[0].replaced, 2);
+    store_fact_list_free(&facts);
+    assert_int_equal(store_fixture_int(fixture, "SELECT count(*) FROM memories_fts"), 2);
+}
+
+static void facts_that_only_begin_alike_are_two(void **state)
+{
+    static const char alike[] = "one two three four five six seven eight nine ten eleven twelve"
+                                " thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+                                " twenty thirty forty fifty sixty seventy eighty";
+    struct store_fixture *fixture = *state;
+    char fact[512];
+
+    snprintf(fact, sizeof fact, "%s blue garage", alike);
+    tell(fixture, fact, (struct telling){ 0 });
+    snprintf(fact, sizeof fact, "%s grandmother visits", alike);
+    tell(fixture, fact, (struct telling){ 0 });
+    assert_int_equal(count(fixture, &ada, NULL), 2);
+    /* Without spaces: "My little dog ... and what it likes best is" beef, fish. */
+    tell(fixture, "我家的小狗名字叫做旺财今年已经三岁了而且它最喜欢吃的食物是牛肉",
+         (struct telling){ 0 });
+    tell(fixture, "我家的小狗名字叫做旺财今年已经三岁了而且它最喜欢吃的食物是鱼肉",
+         (struct telling){ 0 });
+    assert_int_equal(count(fixture, &ada, NULL), 4);
+}
+
 static void the_least_important_and_oldest_go_first(void **state)
 {
     struct store_fixture *fixture = *state;
@@ -384,6 +425,8 @@ int main(void)
         STORE_TEST(the_same_words_are_one_fact),
         STORE_TEST(nearly_the_same_words_replace_and_leave_history),
         STORE_TEST(a_word_such_as_not_makes_another_fact),
+        STORE_TEST(a_contradiction_that_is_known_already_still_ends_the_fact_that_it_names),
+        STORE_TEST(facts_that_only_begin_alike_are_two),
         STORE_TEST(a_contradiction_replaces_the_fact_that_it_names),
         STORE_TEST(the_least_important_and_oldest_go_first),
         STORE_TEST(importance_and_recency_decide_between_equals),
