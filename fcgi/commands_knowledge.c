@@ -4,9 +4,11 @@
  */
 #include "fcgi/commands_knowledge.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/base/clock.h"
 #include "common/base/id.h"
@@ -171,16 +173,50 @@ static int list(struct session *session)
                                                                                 : failed(&fault);
 }
 
+/* The whole path, also of what is gone: where it would be. False when that is too long. */
+static bool resolve(const char *name, struct buf *out)
+{
+    size_t len = strlen(name), last;
+    char path[PATH_MAX], *above;
+    bool resolved;
+
+    if (realpath(name, path) != NULL)
+        return buf_puts(out, path);
+    while (len > 1 && name[len - 1] == '/')
+        len--;
+    for (last = len; last > 0 && name[last - 1] != '/';)
+        last--;
+    above = last > 0 ? strndup(name, last) : strdup(".");
+    resolved = above != NULL && len > last && resolve(above, out);
+    free(above);
+    if (resolved && buf_str(out)[out->len - 1] != '/')
+        buf_putc(out, '/');
+    return resolved && buf_put(out, name + last, len - last);
+}
+
+/* What files are known by: a directory's ends with a slash, for all that is below it. */
+static bool whole_path(const char *name, struct buf *out)
+{
+    struct stat info;
+
+    if (!resolve(name, out))
+        return false;
+    if (name[strlen(name) - 1] == '/' || (stat(name, &info) == 0 && S_ISDIR(info.st_mode)))
+        buf_putc(out, '/');
+    return !out->failed;
+}
+
 static int remove_one(struct session *session, const char *source)
 {
     struct fault fault = { 0 };
-    char *path = realpath(source, NULL); /* files are known by their whole path */
     int64_t count = 0;
     enum result result = store_document_remove(session->store, source, &count, &fault);
+    struct buf path;
 
-    if (result == RESULT_OK && count == 0 && path != NULL)
-        result = store_document_remove(session->store, path, &count, &fault);
-    free(path);
+    buf_init(&path, PATH_MAX);
+    if (result == RESULT_OK && count == 0 && *source != '\0' && whole_path(source, &path))
+        result = store_document_remove(session->store, buf_str(&path), &count, &fault);
+    buf_free(&path);
     if (result != RESULT_OK)
         return failed(&fault);
     printf("%s: %lld removed\n", source, (long long)count);

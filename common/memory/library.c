@@ -225,12 +225,15 @@ static void take_document(struct library *library, enum kind kind, const char *s
                           const char *url, const struct buf *bytes)
 {
     char hash[STORE_HASH_SIZE];
+    struct store_document_new document = {
+        .source = source, .url = url, .hash = hash, .now_ms = clock_wall_ms()
+    };
     struct fault fault;
     const char *why;
     bool same = false;
 
     hash_of(bytes, hash);
-    store_document_seen(library->store, source, hash, clock_wall_ms(), &same, &fault);
+    store_document_seen(library->store, &document, &same, &fault);
     if (same) {
         library->counts.unchanged++;
         library->report(library->ctx, source, "unchanged");

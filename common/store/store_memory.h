@@ -142,7 +142,7 @@ struct store_document_new {
     int64_t now_ms;
 };
 
-/* Put a document in the place of the one of the same source. */
+/* Put a document in the place of the one of the same source, whose link stays when there is no new one. */
 enum result store_document_put(struct store *store, const struct store_document_new *document,
                                struct fault *fault);
 
@@ -156,10 +156,10 @@ enum result store_document_list(struct store *store,
                                 void (*show)(void *ctx, const struct store_document *document),
                                 void *ctx, struct fault *fault);
 
-/* The hash of a document, and note that it was looked at. RESULT_NOT_FOUND unknown_document. */
+/* Is it there with this hash, and this link if any? And note that it was looked at. RESULT_NOT_FOUND unknown_document. */
 #define STORE_HASH_SIZE 65
-enum result store_document_seen(struct store *store, const char *source, const char *hash,
-                                int64_t now_ms, bool *same, struct fault *fault);
+enum result store_document_seen(struct store *store, const struct store_document_new *document,
+                                bool *same, struct fault *fault);
 
 /* By its source, or all below a directory or address (which then ends with a slash). */
 enum result store_document_remove(struct store *store, const char *source, int64_t *count,

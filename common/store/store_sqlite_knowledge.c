@@ -13,6 +13,7 @@
 #include "common/store/store_sqlite_rank.h"
 
 #define MANY_PASSAGES 2000 /* below it, common words cost nothing worth a look */
+#define CAP_LINK      4096
 #define MATCH_MAX     (STORE_WORDS_MAX * (STORE_WORD_SIZE + 8) + 128)
 
 /* ---- documents ---- */
@@ -40,17 +41,26 @@ static int64_t delete_documents(struct db *db, const char *source, bool below)
 
 static int64_t insert_document(struct db *db, const struct store_document_new *document)
 {
-    struct db_stmt *stmt;
+    struct db_stmt *stmt = db_prepare(db, "SELECT url FROM documents WHERE source = :source");
+    struct buf url;
+    int64_t id;
 
+    buf_init(&url, CAP_LINK);
+    db_bind_text(stmt, ":source", document->source);
+    buf_puts(&url,
+             *document->url != '\0' || !db_step(stmt) ? document->url : db_text(stmt, 0, NULL));
+    db_reset(stmt);
     delete_documents(db, document->source, false);
     stmt = db_prepare(db, "INSERT INTO documents (source, url, title, hash, added_ms, checked_ms)"
                           " VALUES (:source, :url, :title, :hash, :now, :now)");
     db_bind_text(stmt, ":source", document->source);
-    db_bind_text(stmt, ":url", document->url);
+    db_bind_text(stmt, ":url", buf_str(&url));
     db_bind_text(stmt, ":title", document->title);
     db_bind_text(stmt, ":hash", document->hash);
     db_bind_int(stmt, ":now", document->now_ms);
-    return db_run(stmt) ? db_last_id(db) : 0;
+    id = db_run(stmt) ? db_last_id(db) : 0;
+    buf_free(&url);
+    return id;
 }
 
 static void index_passage(struct db *db, int64_t id, const struct store_document_new *document,
@@ -124,8 +134,7 @@ enum result store_document_list(struct store *store,
 }
 
 struct seen {
-    const char *source, *hash;
-    int64_t now_ms;
+    const struct store_document_new *document;
     bool *same;
     struct fault *fault;
 };
@@ -134,12 +143,14 @@ static enum result see_document(struct db *db, void *arg)
 {
     const struct seen *seen = arg;
     struct db_stmt *stmt = db_prepare(db, "UPDATE documents SET checked_ms = :now"
-                                          " WHERE source = :source RETURNING hash = :hash");
+                                          " WHERE source = :source"
+                                          " RETURNING hash = :hash AND :url IN ('', url)");
     bool found;
 
-    db_bind_int(stmt, ":now", seen->now_ms);
-    db_bind_text(stmt, ":source", seen->source);
-    db_bind_text(stmt, ":hash", seen->hash);
+    db_bind_int(stmt, ":now", seen->document->now_ms);
+    db_bind_text(stmt, ":source", seen->document->source);
+    db_bind_text(stmt, ":hash", seen->document->hash);
+    db_bind_text(stmt, ":url", seen->document->url);
     found = db_step(stmt);
     if (found)
         *seen->same = db_int(stmt, 0) != 0;
@@ -150,10 +161,10 @@ static enum result see_document(struct db *db, void *arg)
     return RESULT_OK;
 }
 
-enum result store_document_seen(struct store *store, const char *source, const char *hash,
-                                int64_t now_ms, bool *same, struct fault *fault)
+enum result store_document_seen(struct store *store, const struct store_document_new *document,
+                                bool *same, struct fault *fault)
 {
-    struct seen seen = { source, hash, now_ms, same, fault };
+    struct seen seen = { document, same, fault };
 
     *same = false;
     return store_sqlite_write(store, see_document, &seen, fault);

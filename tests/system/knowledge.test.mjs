@@ -87,7 +87,13 @@ describe('parley knowledge', () => {
     assert.equal((await knowledge(db, ['remove', path.join(docs, 'tent.md')])).code, 0);
     assert.match((await knowledge(db, ['search', 'clean the tent'])).stdout, /Nothing fits/);
     assert.equal((await knowledge(db, ['remove', 'nothing.md'])).code, 1);
-    assert.match((await knowledge(db, ['remove', `${docs}/`])).stdout, /2 removed/);
+    assert.match((await knowledge(db, ['add', docs, '--url', 'https://new.example/'])).stdout, /3 added or changed/);
+    fs.appendFileSync(path.join(docs, 'page.html'), '<p>Or longer.</p>');
+    assert.match((await knowledge(db, ['add', docs])).stdout, /1 added or changed \(1 passages\), 2 unchanged/);
+    assert.match((await knowledge(db, ['list'])).stdout, /https:\/\/new\.example\/page\.html/);
+    fs.rmSync(path.join(docs, 'page.html'));
+    for (const [name, count] of [['docs/page.html', 1], ['docs/deep/', 1], ['docs/nothing', 0], ['docs', 1]])
+      assert.match((await knowledge(db, ['remove', name])).stdout, new RegExp(`: ${count} removed`), name);
     assert.deepEqual(execFileSync('sqlite3', [db, 'SELECT (SELECT count(*) FROM passages), (SELECT count(*) FROM passages_fts)']).toString(), '0|0\n');
   });
 
