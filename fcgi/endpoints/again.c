@@ -150,7 +150,7 @@ static enum result begin(struct exchange *exchange, const struct way *way, struc
         return result;
     again.provider = choice.provider->name;
     again.model = choice.model;
-    again.lease_until_ms = again.now_ms + CHAT_LEASE_MS;
+    again.lease_until_ms = again.now_ms + chat_lease_ms(config);
     cost.answer_tokens =
         choice.provider->max_tokens + (way->continues ? answer_go_on_estimate() : 0);
     result = limits_admit(exchange->app->limits, &chat->limits, &cost, again.now_ms, fault);

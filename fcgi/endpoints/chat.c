@@ -25,9 +25,18 @@
 #include "fcgi/http/exchange.h"
 #include "fcgi/http/identity.h"
 
+#define LEASE_MS 6000
+
 enum delivery { DELIVER_AS_ASKED, DELIVER_STREAM, DELIVER_JSON };
 
 /* ---- the request thread ---- */
+
+int64_t chat_lease_ms(const struct config *config)
+{
+    int64_t waits = config->recall_timeout_ms + LEASE_MS / 2;
+
+    return waits > LEASE_MS ? waits : LEASE_MS;
+}
 
 bool chat_wants_stream(const struct exchange *exchange, struct json_object *body,
                        const struct dialect *dialect)
@@ -159,7 +168,7 @@ static enum result begin_turn(struct exchange *exchange, const struct dialect *d
         .session_ttl_ms = config->session_ttl_s * 1000,
         .newcomer = exchange->newcomer,
     };
-    turn.lease_until_ms = turn.now_ms + CHAT_LEASE_MS;
+    turn.lease_until_ms = turn.now_ms + chat_lease_ms(config);
     if (request->history_len > 0)
         turn.history_max = cost.max_messages = request->history_len + 1;
     cost.answer_tokens = choice.provider->max_tokens;

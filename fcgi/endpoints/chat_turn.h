@@ -13,8 +13,7 @@
 #include "fcgi/endpoints/answer_client.h"
 #include "fcgi/endpoints/choice.h"
 
-#define CHAT_LEASE_MS 6000 /* of a row whose answer has not been checkpointed yet */
-
+struct config;
 struct exchange;
 struct json_object;
 
@@ -50,6 +49,9 @@ void chat_free(struct chat *chat); /* NULL is fine */
 typedef enum result chat_preparation(struct exchange *exchange, const void *how, struct chat *chat,
                                      struct fault *fault);
 void chat_ask(struct exchange *exchange, chat_preparation *prepare, const void *how);
+
+/* How long a row is believed to be running before its answer is checkpointed: it may wait for a vector or Mem0. */
+int64_t chat_lease_ms(const struct config *config);
 
 /* The body's "stream" wins, then an Accept that names SSE, then the contract's habit. */
 bool chat_wants_stream(const struct exchange *exchange, struct json_object *body,

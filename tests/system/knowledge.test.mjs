@@ -334,7 +334,7 @@ test('with EMBEDDING_MODEL passages get vectors, and are found by them', async (
   const mock = await startMock();
   t.after(() => mock.stop());
   mock.embeddings = vectorsOf;
-  const parley = await startParley({ mock, env: { KNOWLEDGE: 'on', EMBEDDING_MODEL: 'vectors' } });
+  const parley = await startParley({ mock, env: { KNOWLEDGE: 'on', EMBEDDING_MODEL: 'vectors', RECALL_TIMEOUT_MS: 20000 } });
   t.after(() => parley.stop());
   fs.writeFileSync(path.join(parley.dir, 'bird.md'), '# Photographing butterflies\nButterflies sit still at dawn.');
   const env = { EMBEDDING_MODEL: 'vectors', OPENAI_API_BASE: mock.url, OPENAI_API_KEY: 'sk-test-key' };
@@ -343,6 +343,14 @@ test('with EMBEDDING_MODEL passages get vectors, and are found by them', async (
   assert.deepEqual(await parley.sql('SELECT count(*) AS n FROM passage_vectors'), [{ n: 1 }]);
   const reply = await parley.post('/api/chat', { message: 'butterfly butterflyphotographing' });
   assert.equal(reply.json.sources?.length, 1, reply.text);
+  let held;
+  mock.embeddings = (call, res) => { held = res; };
+  const waiting = parley.post('/api/chat', { message: 'waits for its vector' });
+  assert.ok(await eventually(() => held));
+  const [{ lease }] = await parley.sql("SELECT lease_until_ms - created_ms AS lease FROM messages WHERE status = 'streaming'");
+  assert.ok(lease > 20000, `${lease}: nobody may take it for interrupted`);
+  held.writeHead(500).end();
+  assert.equal((await waiting).status, 200);
   mock.embeddings = null;
   fs.appendFileSync(path.join(parley.dir, 'bird.md'), ' They like sage.');
   const without = await knowledge(parley.db, ['add', path.join(parley.dir, 'bird.md')], env);
