@@ -173,21 +173,21 @@ static int list(struct session *session)
                                                                                 : failed(&fault);
 }
 
-/* The whole path, also of what is gone: where it would be. False when that is too long. */
-static bool resolve(const char *name, struct buf *out)
+/* The whole path, also of what is gone: where it would be; `lies`: of a link itself. False when that is too long. */
+static bool resolve(const char *name, bool lies, struct buf *out)
 {
     size_t len = strlen(name), last;
     char path[PATH_MAX], *above;
     bool resolved;
 
-    if (realpath(name, path) != NULL)
+    if (!lies && realpath(name, path) != NULL)
         return buf_puts(out, path);
     while (len > 1 && name[len - 1] == '/')
         len--;
     for (last = len; last > 0 && name[last - 1] != '/';)
         last--;
     above = last > 0 ? strndup(name, last) : strdup(".");
-    resolved = above != NULL && len > last && resolve(above, out);
+    resolved = above != NULL && len > last && resolve(above, false, out);
     free(above);
     if (resolved && buf_str(out)[out->len - 1] != '/')
         buf_putc(out, '/');
@@ -195,11 +195,11 @@ static bool resolve(const char *name, struct buf *out)
 }
 
 /* What files are known by: a directory's ends with a slash, for all that is below it. */
-static bool whole_path(const char *name, struct buf *out)
+static bool whole_path(const char *name, bool lies, struct buf *out)
 {
     struct stat info;
 
-    if (!resolve(name, out))
+    if (!resolve(name, lies, out))
         return false;
     if (name[strlen(name) - 1] == '/' || (stat(name, &info) == 0 && S_ISDIR(info.st_mode)))
         buf_putc(out, '/');
@@ -211,12 +211,15 @@ static int remove_one(struct session *session, const char *source)
     struct fault fault = { 0 };
     int64_t count = 0;
     enum result result = store_document_remove(session->store, source, &count, &fault);
-    struct buf path;
 
-    buf_init(&path, PATH_MAX);
-    if (result == RESULT_OK && count == 0 && *source != '\0' && whole_path(source, &path))
-        result = store_document_remove(session->store, buf_str(&path), &count, &fault);
-    buf_free(&path);
+    for (int lies = 0; lies < 2 && result == RESULT_OK && count == 0 && *source != '\0'; lies++) {
+        struct buf path;
+
+        buf_init(&path, PATH_MAX);
+        if (whole_path(source, lies != 0, &path))
+            result = store_document_remove(session->store, buf_str(&path), &count, &fault);
+        buf_free(&path);
+    }
     if (result != RESULT_OK)
         return failed(&fault);
     printf("%s: %lld removed\n", source, (long long)count);

@@ -27,6 +27,7 @@
 #define CAP_TITLE_TEXT 512
 #define CAP_URL        2048
 #define EMBED_MS       60000
+#define SNIFFED        2048
 
 struct library {
     const struct config *config;
@@ -190,6 +191,8 @@ static const char *put_text(struct library *library, const char *source, const c
 
     if (!passages_split(&passages, buf_str(text), text->len))
         why = "out of memory";
+    else if (passages.cut)
+        why = "too large: make several documents of it";
     else if (passages.count == 0)
         why = "there is no text in it";
     else if (*title == '\0')
@@ -255,6 +258,7 @@ static void add_url(struct library *library, const char *url, int depth);
 static void add_page(struct library *library, const char *url, size_t len, int depth)
 {
     char copy[CAP_URL];
+    size_t kept;
 
     while (len > 0 && strchr(" \t\r\n", *url) != NULL) {
         url++;
@@ -264,10 +268,19 @@ static void add_page(struct library *library, const char *url, size_t len, int d
         len--;
     if (len == 0 || *url == '#')
         return;
-    if (len >= sizeof copy || library->pages++ >= SITEMAP_PAGES)
+    if (library->pages > SITEMAP_PAGES)
         return;
-    memcpy(copy, url, len);
-    copy[len] = '\0';
+    kept = len < sizeof copy ? len : sizeof copy - 1;
+    memcpy(copy, url, kept);
+    copy[kept] = '\0';
+    if (library->pages++ == SITEMAP_PAGES) {
+        fail(library, copy, "too many addresses: it and what follows are left out");
+        return;
+    }
+    if (kept < len) {
+        fail(library, copy, "too long");
+        return;
+    }
     for (char *amp = copy; (amp = strstr(amp, "&amp;")) != NULL; amp++)
         memmove(amp + 1, amp + 5, strlen(amp + 5) + 1);
     if (is_url(copy))
@@ -299,9 +312,20 @@ static void add_list(struct library *library, const struct buf *text, int depth)
     }
 }
 
+/* Sitemaps within a sitemap have names of all sorts. */
+static bool is_sitemap(const struct buf *bytes)
+{
+    size_t len = bytes->len < SNIFFED ? bytes->len : SNIFFED;
+
+    return len > 0 && (memmem(bytes->data, len, "<urlset", 7) != NULL ||
+                       memmem(bytes->data, len, "<sitemapindex", 13) != NULL);
+}
+
 static void take(struct library *library, enum kind kind, const char *source, const char *url,
                  const struct buf *bytes, int depth)
 {
+    if (kind == KIND_OTHER && is_sitemap(bytes))
+        kind = KIND_SITEMAP;
     if (kind == KIND_OTHER)
         fail(library, source, "neither Markdown, text, HTML nor PDF");
     else if (kind == KIND_SITEMAP)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <poll.h>
 #include <signal.h>
@@ -36,16 +37,29 @@ extern char **environ;
 
 /* ---- files ---- */
 
+/* NULL, or why not: whoever may write into a directory of documents must not have other files read out by a link. */
+static const char *why_astray(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t above = slash != NULL ? (size_t)(slash + 1 - path) : 0;
+    char real[PATH_MAX];
+
+    if (realpath(path, real) == NULL)
+        return strerror(errno);
+    return strncmp(real, path, above) == 0 ? NULL : "a link that leads out of its directory";
+}
+
 const char *library_read_file(const char *path, struct buf *out)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hold us */
-    const char *why = NULL;
+    const char *why = why_astray(path);
+    int fd =
+        why == NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1; /* no FIFO holds us */
     struct stat info;
     char bytes[65536];
     ssize_t count = 0;
 
     if (fd < 0)
-        return strerror(errno);
+        return why != NULL ? why : strerror(errno);
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
         why = "not a file";
     else if (info.st_size > PASSAGES_DOCUMENT)

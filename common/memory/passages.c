@@ -56,7 +56,10 @@ static void add(struct splitter *splitter, const char *text, size_t len)
         text++;
         len--;
     }
-    if (len == 0 || splitter->failed || splitter->out->count == PASSAGES_MAX)
+    if (len == 0 || splitter->failed || splitter->out->cut)
+        return;
+    splitter->out->cut = splitter->out->count == PASSAGES_MAX;
+    if (splitter->out->cut)
         return;
     if (!make_room(splitter)) {
         splitter->failed = true;
@@ -220,7 +223,7 @@ bool passages_split(struct passages *out, const char *text, size_t len)
     struct buf clean;
     size_t at;
 
-    *out = (struct passages){ 0 };
+    *out = (struct passages){ .cut = len > PASSAGES_DOCUMENT };
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
         text += 3;
         len -= 3;

@@ -11,7 +11,7 @@
 #include "common/base/buf.h"
 
 #define PASSAGE_BYTES     1200       /* of one passage, about */
-#define PASSAGES_MAX      5000       /* of one document */
+#define PASSAGES_MAX      20000      /* of one document */
 #define PASSAGES_DOCUMENT (8u << 20) /* bytes of a document; more is not read */
 #define PASSAGE_HEADING   512        /* bytes of the headings above a passage, NUL included */
 
@@ -23,6 +23,7 @@ struct passages {
     char *title; /* of the document, NULL when it says none */
     struct passage *list;
     size_t count;
+    bool cut; /* there would be more, but it is too large */
 };
 
 /* Markdown, or plain text, which is Markdown without headings. What is no UTF-8 is repaired. False when out of

@@ -63,13 +63,17 @@ describe('parley knowledge', () => {
   const setUp = (t) => { const dir = tempDir(t); fs.mkdirSync(path.join(dir, 'docs/deep'), { recursive: true }); return { dir, db: path.join(dir, 'p.db'), docs: path.join(dir, 'docs') }; };
 
   test('takes a directory in, again only what has changed, and finds passages', async (t) => {
-    const { db, docs } = setUp(t);
+    const { dir, db, docs } = setUp(t);
     fs.writeFileSync(path.join(docs, 'tent.md'), TENT);
     fs.writeFileSync(path.join(docs, 'deep/plain note.txt'), 'Stoves need gas of the sort EN 417.');
     fs.writeFileSync(path.join(docs, 'page.html'), '<title>Returns &amp; refunds</title><h1>Returns</h1><p>Thirty days.</p><script>no()</script>');
     fs.writeFileSync(path.join(docs, 'picture.png'), 'no text');
     fs.writeFileSync(path.join(docs, '.hidden.md'), 'not for anybody');
     fs.symlinkSync('..', path.join(docs, 'deep/up'));
+    fs.writeFileSync(path.join(dir, 'secret.txt'), 'The pelican password.');
+    fs.mkdirSync(path.join(docs, '.versions'));
+    fs.renameSync(path.join(docs, 'tent.md'), path.join(docs, '.versions/tent.md'));
+    fs.symlinkSync('.versions/tent.md', path.join(docs, 'tent.md'));
     const first = await knowledge(db, ['add', docs, '--url', 'https://site.example/docs']);
     assert.equal(first.code, 0, first.stdout + first.stderr);
     assert.match(first.stdout, /3 added or changed \(5 passages\), 0 unchanged, 0 failed/);
@@ -92,7 +96,11 @@ describe('parley knowledge', () => {
     assert.match((await knowledge(db, ['add', docs])).stdout, /1 added or changed \(1 passages\), 2 unchanged/);
     assert.match((await knowledge(db, ['list'])).stdout, /https:\/\/new\.example\/page\.html/);
     fs.rmSync(path.join(docs, 'page.html'));
-    for (const [name, count] of [['docs/page.html', 1], ['docs/deep/', 1], ['docs/nothing', 0], ['docs', 1]])
+    for (const name of ['page.html', 'other.md']) fs.symlinkSync('../secret.txt', path.join(docs, name));
+    for (const how of [['refresh'], ['add', docs]]) assert.match((await knowledge(db, how)).stdout, /page\.html: a link that leads out of its directory/);
+    assert.match((await knowledge(db, ['search', 'pelican'])).stdout, /Nothing fits/);
+    fs.rmSync(path.join(docs, 'page.html'));
+    for (const [name, count] of [['docs/page.html', 1], ['docs/tent.md', 1], ['docs/nothing', 0], ['docs', 1]])
       assert.match((await knowledge(db, ['remove', name])).stdout, new RegExp(`: ${count} removed`), name);
     assert.deepEqual(execFileSync('sqlite3', [db, 'SELECT (SELECT count(*) FROM passages), (SELECT count(*) FROM passages_fts)']).toString(), '0|0\n');
   });
@@ -100,8 +108,8 @@ describe('parley knowledge', () => {
   test('takes pages, sitemaps and lists of addresses in, and says what failed', async (t) => {
     const { dir, db } = setUp(t);
     const shop = await site({
-      '/sitemap.xml': { type: 'application/xml', body: '<urlset><url><loc>BASE/a.html</loc></url><url><loc> BASE/b?x=1&amp;y=2 </loc></url><url><loc>BASE/gone</loc></url></urlset>' },
-      '/index-sitemap.xml': { type: 'application/xml', body: '<sitemapindex><sitemap><loc>BASE/sitemap.xml</loc></sitemap></sitemapindex>' },
+      '/wp-sitemap-posts-1.xml': { type: 'application/xml', body: '<?xml version="1.0"?><urlset><url><loc>BASE/a.html</loc></url><url><loc> BASE/b?x=1&amp;y=2 </loc></url><url><loc>BASE/gone</loc></url><url><loc>BASE/BASE</loc></url></urlset>'.replace('BASE/BASE', `BASE/${'x'.repeat(3000)}`) },
+      '/index-sitemap.xml': { type: 'application/xml', body: '<sitemapindex><sitemap><loc>BASE/wp-sitemap-posts-1.xml</loc></sitemap></sitemapindex>' },
       '/a.html': '<title>Alpha</title><p>Alpacas are shorn in spring.</p>',
       '/b?x=1&y=2': '<title>Beta</title><p>Badgers sleep by day.</p>',
       '/moved': (req, res) => { res.writeHead(301, { Location: '/a.html' }); res.end(); },
@@ -114,7 +122,8 @@ describe('parley knowledge', () => {
     const first = await knowledge(db, ['add', `${shop.url}/index-sitemap.xml`]);
     assert.equal(first.code, 1);
     assert.match(first.stdout, /\/gone: HTTP status 404/);
-    assert.match(first.stdout, /2 added or changed \(2 passages\), 0 unchanged, 1 failed/);
+    assert.match(first.stdout, /xxx: too long/);
+    assert.match(first.stdout, /2 added or changed \(2 passages\), 0 unchanged, 2 failed/);
     const list = path.join(dir, 'mine.urls');
     fs.writeFileSync(list, `# a comment\n${shop.url}/a.html\n\n${shop.url}/moved\n${shop.url}/notes.md\n${shop.url}/loop\n${shop.url}/big\n${shop.url}/binary\nftp://nowhere\nhttp://127.0.0.1:1/\n`);
     const second = await knowledge(db, ['add', list]);

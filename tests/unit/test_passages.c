@@ -87,6 +87,25 @@ static void long_sections_are_cut_and_nothing_is_lost(void **state)
     passages_free(&out);
 }
 
+static void more_than_is_taken_in_is_told(void **state)
+{
+    char *text = calloc(PASSAGES_MAX + 1, 8);
+    struct passages out;
+
+    (void)state;
+    for (int i = 0; i < PASSAGES_MAX; i++)
+        memcpy(text + 6 * i, "# h\nx\n", 6);
+    out = split(text);
+    assert_int_equal(out.count, PASSAGES_MAX);
+    assert_false(out.cut);
+    passages_free(&out);
+    memcpy(text + 6 * PASSAGES_MAX, "# h\nx\n", 6);
+    out = split(text);
+    assert_true(out.cut);
+    passages_free(&out);
+    free(text);
+}
+
 static void odd_documents_are_survived(void **state)
 {
     static const char *const odd[] = { "",
@@ -246,6 +265,7 @@ int main(void)
         cmocka_unit_test(underlined_headings_and_fences_are_understood),
         cmocka_unit_test(front_matter_gives_the_title),
         cmocka_unit_test(long_sections_are_cut_and_nothing_is_lost),
+        cmocka_unit_test(more_than_is_taken_in_is_told),
         cmocka_unit_test(odd_documents_are_survived),
         cmocka_unit_test(pages_keep_headings_and_lose_what_is_not_for_readers),
         cmocka_unit_test(broken_pages_are_survived),
