@@ -80,16 +80,18 @@ static enum result erase_conversation(struct db *db, void *arg)
     conversation = found ? db_int(stmt, 0) : 0;
     mine = found && db_int(stmt, 1) != 0;
     db_reset(stmt);
-    if (job->remove->user_id != NULL && (!found || mine))
+    if (!found && job->remove->user_id != NULL) { /* facts may be all there is */
         store_sqlite_forget_user(db, job->remove->user_id, job->asker->owner);
-    if (!found && job->remove->user_id != NULL)
         return RESULT_OK;
+    }
     if (!found)
         return unknown(job);
     if (!mine)
         return fault_set(job->fault, RESULT_NOT_FOUND, "unknown_user", "user_id",
                          "This user_id does not exist.");
     note_contents(db, conversation, job->out);
+    if (job->out->user_id[0] != '\0')
+        store_sqlite_forget_user(db, job->out->user_id, job->asker->owner);
     /* Messages, and what hangs on them, go by their foreign keys. */
     stmt = db_prepare(db, "DELETE FROM conversations WHERE id = :conversation");
     db_bind_int(stmt, ":conversation", conversation);

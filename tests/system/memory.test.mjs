@@ -119,6 +119,19 @@ describe('facts that were told', () => {
     }
   });
 
+  test('facts about a user_id go with its conversation: who picks the id next has none of them, not even through a key', async () => {
+    const made = await parleyCommand(['keys', 'add', 'next'], { cwd: parley.dir, env: { PARLEY_ENV: '/dev/null', DATABASE_URL: `sqlite:${parley.db}`, LOG_LEVEL: 'error' } });
+    const ada = new Visitor(parley), eve = new Visitor(parley), backend = new Visitor(parley, { Authorization: `Bearer ${made.stdout.trim()}` });
+    await ada.post('/api/chat/simple', { user_id: 'u-8', message: 'hello' });
+    await ada.post('/api/memory', { user_id: 'u-8', fact: 'Collects ocarinas' });
+    const [{ id }] = (await ada.ask('/api/conversations')).json.conversations;
+    assert.equal((await ada.delete(`/api/conversations/${id}`)).status, 200);
+    await eve.post('/api/chat/simple', { user_id: 'u-8', message: 'hello' });
+    assert.equal((await backend.ask('/api/memory/u-8')).json.count, 0);
+    await backend.post('/api/chat/simple', { user_id: 'u-8', message: 'for eve: ocarinas?' });
+    assert.doesNotMatch(await systemOf(mock, 'for eve: ocarinas?'), /Collects/);
+  });
+
   test('bad input is refused with the name of its field', async () => {
     const ada = new Visitor(parley);
     const wrong = [[{}, 'fact'], [{ fact: '' }, 'fact'], [{ fact: 7 }, 'fact'], [{ fact: 'x'.repeat(501) }, 'fact'], [{ fact: '  \u0000 ' }, 'fact'], [{ fact: '...' }, 'fact'],
