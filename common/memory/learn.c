@@ -126,6 +126,7 @@ struct lesson {
     struct stream_usage usage;
     int status;
     bool failed;
+    bool gone;               /* whoever it is about, from here */
     char *facts[FACTS_MOST]; /* that are new, to get vectors */
     int64_t rows[FACTS_MOST];
     size_t count;
@@ -491,14 +492,41 @@ static void ask_model(struct lesson *lesson, const char *answer)
 
 /* ---- Mem0 ---- */
 
+/* Request thread. */
+static void look_after(uv_work_t *job)
+{
+    struct lesson *lesson = job->data;
+    struct store_subject subject = { &lesson->turn->owner, lesson->turn->user_id };
+
+    lesson->gone = store_subject_gone(store_of(lesson), &subject);
+}
+
+static void on_looked_after(uv_work_t *job, int status)
+{
+    struct lesson *lesson = job->data;
+    struct store_subject subject = { &lesson->turn->owner, lesson->turn->user_id };
+
+    (void)status;
+    if (lesson->gone)
+        memory_forget(lesson->task.memory, &subject);
+    lesson_free(lesson);
+}
+
+/* Mem0 takes seconds to learn, and is told to forget meanwhile when somebody erases himself: then it is told again. */
 static void on_mem0(void *ctx, const struct fetch_reply *reply)
 {
     struct lesson *lesson = ctx;
+    bool told = lesson->message_id[0] == '\0';
 
     lesson->fetch = NULL;
-    if (!memory_peer_replied(&lesson->task.memory->mem0, reply) && lesson->message_id[0] == '\0')
+    if (!memory_peer_replied(&lesson->task.memory->mem0, reply) && told)
         log_warn("fact_not_kept", LOG_STR("code", "mem0"), LOG_INT("status", reply->status));
-    lesson_free(lesson);
+    if (told) {
+        lesson_free(lesson);
+        return;
+    }
+    lesson->job.data = lesson;
+    uv_queue_work(lesson->task.memory->loop, &lesson->job, look_after, on_looked_after);
 }
 
 /* `answer` NULL: a fact that was told. False when nothing was sent. */

@@ -128,6 +128,9 @@ enum result store_owner_users(struct store *store, const struct owner *owner,
                               struct store_users *out, struct fault *fault);
 void store_users_free(struct store_users *users); /* a zeroed one is fine */
 
+/* Of a subject that asked something: is it a visitor who erased all that he had, or a user_id that is nobody's now? */
+bool store_subject_gone(struct store *store, const struct store_subject *subject);
+
 /* ---- documents ---- */
 
 struct store_passage_new {

@@ -299,6 +299,26 @@ enum result store_owner_users(struct store *store, const struct owner *owner,
                            : fault_set(fault, RESULT_INTERNAL, "internal", NULL, "Out of memory.");
 }
 
+bool store_subject_gone(struct store *store, const struct store_subject *subject)
+{
+    bool named = subject->user_id != NULL, gone;
+    enum db_status status;
+    struct db *db;
+    struct db_stmt *stmt;
+
+    if (!named && subject->owner->kind != OWNER_VISITOR)
+        return false;
+    db = db_readers_take(store->readers, &status);
+    if (db == NULL)
+        return false;
+    stmt = db_prepare(db, named ? "SELECT 1 FROM conversations WHERE user_id = :name"
+                                : "SELECT 1 FROM visitors WHERE id = :name");
+    db_bind_text(stmt, ":name", named ? subject->user_id : subject->owner->id);
+    gone = !db_step(stmt);
+    db_reset(stmt);
+    return db_readers_return(store->readers, db) == DB_OK && gone;
+}
+
 void store_users_free(struct store_users *users)
 {
     for (size_t i = 0; i < users->count; i++)

@@ -368,7 +368,7 @@ for (const style of ['platform', 'server']) {
   });
 }
 
-test('MEMORY=mem0: what was erased is neither told to the next who picks the user_id, nor learned when its answer ends later', async (t) => {
+test('MEMORY=mem0: what was erased is neither told to the next who picks the user_id, nor learned later', async (t) => {
   const mock = await startMock(), mem0 = await startMem0('platform');
   t.after(() => Promise.all([mock.stop(), mem0.stop()]));
   const parley = await startParley({ mock, workers: 1, env: { USER_ID_ACCESS: 'owner', MEMORY: 'mem0', MEM0_API_BASE: mem0.url, MEM0_API_KEY: 'm0-key' } });
@@ -387,6 +387,17 @@ test('MEMORY=mem0: what was erased is neither told to the next who picks the use
   assert.equal((await ada.delete('/api/visitor')).status, 200);
   call.step(3);
   await ending;
+  let learned;
+  mem0.learning = new Promise((resolve) => { learned = resolve; });
+  const ivy = new Visitor(parley), forgets = () => mem0.requests.filter((one) => one.method === 'DELETE').length, before = forgets();
+  await ivy.post('/api/chat', { message: 'My fish is called Flo.' });
+  assert.ok(await eventually(() => mem0.requests.some((one) => /Flo/.test(one.json.messages?.[0].content))));
+  assert.equal((await ivy.delete('/api/visitor')).status, 200);
+  assert.ok(await eventually(() => forgets() === before + 1));
+  learned();
+  assert.ok(await eventually(() => forgets() === before + 2), 'what Mem0 was still learning is forgotten, too');
+  assert.ok(await eventually(() => !JSON.stringify([...mem0.facts]).includes('Flo')));
+
   await eve.post('/api/chat', { message: 'comes after it' });
   assert.ok(await eventually(() => mem0.requests.some((one) => one.json.messages?.[0].content === 'comes after it')));
   assert.equal(mem0.requests.some((one) => one.path.includes('/add/') && /Minka/.test(JSON.stringify(one.json))), false);

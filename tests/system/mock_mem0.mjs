@@ -1,7 +1,8 @@
 /*
  * mock_mem0: a Mem0 service, hosted (style 'platform') or the open source server ('server'), with a mood:
  *   well    answers        slow    keeps every request waiting        refuse  401
- * Search gives all facts of the user_id in its filter; one for "slowly" never answers.
+ * Search gives all facts of the user_id in its filter; one for "slowly" never answers. What is added is kept when
+ * mem0.learning, if it is a promise, is settled.
  */
 import http from 'node:http';
 
@@ -19,6 +20,7 @@ export async function startMem0(style) {
     if (mem0.mood === 'slow' || json.query === 'slowly') return mem0.waiting.push(res);
     if (mem0.mood === 'refuse' || !key(req.headers)) return reply(401, { detail: 'Invalid token.' });
     if (req.method === 'POST' && req.url === paths.add) {
+      await mem0.learning;
       const facts = mem0.facts.get(json.user_id) ?? [];
       facts.push({ id: `00000000-0000-4000-8000-${String(++mem0.count).padStart(12, '0')}`, memory: json.messages[0].content, user_id: json.user_id, metadata: json.metadata ?? null, created_at: '2026-01-02T03:04:05.123456-08:00', updated_at: null });
       mem0.facts.set(json.user_id, facts);
