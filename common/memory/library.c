@@ -16,6 +16,7 @@
 #include "common/base/clock.h"
 #include "common/base/text.h"
 #include "common/config.h"
+#include "common/memory/charset.h"
 #include "common/memory/embed.h"
 #include "common/memory/library_read.h"
 #include "common/memory/passages.h"
@@ -223,6 +224,11 @@ static const char *put_bytes(struct library *library, enum kind kind, const char
     return why;
 }
 
+static bool is_readable(enum kind kind, const struct buf *bytes)
+{
+    return kind == KIND_PDF || text_utf8_valid(buf_str(bytes), bytes->len);
+}
+
 /* What was read goes to the store, unless it is there already. */
 static void take_document(struct library *library, enum kind kind, const char *source,
                           const char *url, const struct buf *bytes)
@@ -248,7 +254,9 @@ static void take_document(struct library *library, enum kind kind, const char *s
         return;
     }
     library->counts.added++;
-    library->report(library->ctx, source, "added");
+    library->report(
+        library->ctx, source,
+        is_readable(kind, bytes) ? "added" : "added, but not all of it is UTF-8 that can be read");
 }
 
 /* ---- lists of addresses ---- */
@@ -321,11 +329,14 @@ static bool is_sitemap(const struct buf *bytes)
                        memmem(bytes->data, len, "<sitemapindex", 13) != NULL);
 }
 
+/* `type`: the Content-Type, "" for files. */
 static void take(struct library *library, enum kind kind, const char *source, const char *url,
-                 const struct buf *bytes, int depth)
+                 struct buf *bytes, const char *type, int depth)
 {
     if (kind == KIND_OTHER && is_sitemap(bytes))
         kind = KIND_SITEMAP;
+    if (kind == KIND_TEXT || kind == KIND_HTML)
+        charset_make_utf8(bytes, type, kind == KIND_HTML);
     if (kind == KIND_OTHER)
         fail(library, source, "neither Markdown, text, HTML nor PDF");
     else if (kind == KIND_SITEMAP)
@@ -354,7 +365,7 @@ static void add_url(struct library *library, const char *url, int depth)
     if (why != NULL)
         fail(library, url, why);
     else
-        take(library, kind_of_page(type, url), url, url, &bytes, depth);
+        take(library, kind_of_page(type, url), url, url, &bytes, type, depth);
     buf_free(&bytes);
     if (first)
         library->named = NULL;
@@ -372,7 +383,7 @@ static void add_file(struct library *library, const char *path, const char *url)
     if (why != NULL)
         fail(library, path, why);
     else
-        take(library, kind_of_name(path), path, url, &bytes, 0);
+        take(library, kind_of_name(path), path, url, &bytes, "", 0);
     buf_free(&bytes);
 }
 

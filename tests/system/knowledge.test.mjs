@@ -115,6 +115,7 @@ describe('parley knowledge', () => {
       '/moved': (req, res) => { res.writeHead(301, { Location: '/a.html' }); res.end(); },
       '/loop': (req, res) => { res.writeHead(302, { Location: '/loop' }); res.end(); },
       '/big': (req, res) => { res.writeHead(200, { 'Content-Type': 'text/plain' }); res.end('x'.repeat(9 << 20)); },
+      '/russian': (req, res) => { res.writeHead(200, { 'Content-Type': 'text/html; charset=windows-1251' }); res.end(Buffer.from([0xc4, 0xee, 0xf1, 0xf2, 0xe0, 0xe2, 0xea, 0xe0])); },
       '/binary': { type: 'image/png', body: 'x' },
       '/notes.md': { type: 'text/markdown', body: '# Notes\nCamels store fat.' },
     });
@@ -125,10 +126,11 @@ describe('parley knowledge', () => {
     assert.match(first.stdout, /xxx: too long/);
     assert.match(first.stdout, /2 added or changed \(2 passages\), 0 unchanged, 2 failed/);
     const list = path.join(dir, 'mine.urls');
-    fs.writeFileSync(list, `# a comment\n${shop.url}/a.html\n\n${shop.url}/moved\n${shop.url}/notes.md\n${shop.url}/loop\n${shop.url}/big\n${shop.url}/binary\nftp://nowhere\nhttp://127.0.0.1:1/\n`);
+    fs.writeFileSync(list, `# a comment\n${shop.url}/a.html\n\n${shop.url}/moved\n${shop.url}/notes.md\n${shop.url}/loop\n${shop.url}/big\n${shop.url}/binary\n${shop.url}/russian\nftp://nowhere\nhttp://127.0.0.1:1/\n`);
     const second = await knowledge(db, ['add', list]);
     for (const line of [/\/a\.html: unchanged/, /\/moved: added/, /\/notes\.md: added/, /\/loop: too many redirections/, /\/big: .*too large/, /\/binary: neither/, /ftp:\/\/nowhere: not an address/, /127\.0\.0\.1:1\/: unreachable/])
       assert.match(second.stdout, line);
+    assert.match((await knowledge(db, ['search', 'доставка'])).stdout, /Доставка/);
     shop.pages['/a.html'] = '<title>Alpha</title><p>Alpacas are shorn in autumn.</p>';
     assert.match((await knowledge(db, ['refresh'])).stdout, /2 added or changed/);
     assert.match((await knowledge(db, ['search', 'when are alpacas shorn'])).stdout, /autumn/);

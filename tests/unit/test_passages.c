@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <json-c/json.h>
 
+#include "common/memory/charset.h"
 #include "common/memory/ground.h"
 #include "common/memory/passages.h"
 
@@ -153,6 +154,40 @@ static char *page(const char *html, char *title, size_t size)
     return text;
 }
 
+static void assert_utf8(const char *bytes, size_t len, const char *type, bool html,
+                        const char *expected)
+{
+    struct buf document;
+
+    buf_init(&document, 4096);
+    buf_put(&document, bytes, len);
+    charset_make_utf8(&document, type, html);
+    assert_string_equal(buf_str(&document), expected);
+    buf_free(&document);
+}
+
+static void documents_that_say_their_character_set_become_utf8(void **state)
+{
+    static const char cyrillic[] = "<META http-equiv=Content-Type content='text/html; charset="
+                                   "windows-1251'>\xc4\xe0";
+    static const char lies[] = "<meta charset=koi8-r>Gr\xc3\xb6\xc3\x9f"
+                               "e";
+
+    (void)state;
+    assert_utf8("\xff\xfeG\0\xf6\0", 6, "", false, "Gö");
+    assert_utf8("\xfe\xff\0G\xd8\0\0\xf6\xd8", 9, "", false, "G\xef\xbf\xbdö\xef\xbf\xbd");
+    assert_utf8("Gr\xf6\xdf"
+                "e \x80",
+                7, "text/plain; charset=ISO-8859-1", false, "Größe €");
+    assert_utf8(cyrillic, sizeof cyrillic - 1, "text/html", true,
+                "<META http-equiv=Content-Type content='text/html; charset=windows-1251'>Да");
+    assert_utf8(lies, sizeof lies - 1, "text/html; charset=latin1", true,
+                "<meta charset=koi8-r>Größe");
+    assert_utf8("Gr\xf6", 3, "text/plain; charset=no-such-thing", false, "Gr\xf6");
+    assert_utf8("Gr\xf6", 3, "text/plain; charset=", true, "Gr\xf6");
+    assert_utf8("", 0, "text/plain; charset=utf-16", true, "");
+}
+
 static void pages_keep_headings_and_lose_what_is_not_for_readers(void **state)
 {
     char title[64];
@@ -267,6 +302,7 @@ int main(void)
         cmocka_unit_test(long_sections_are_cut_and_nothing_is_lost),
         cmocka_unit_test(more_than_is_taken_in_is_told),
         cmocka_unit_test(odd_documents_are_survived),
+        cmocka_unit_test(documents_that_say_their_character_set_become_utf8),
         cmocka_unit_test(pages_keep_headings_and_lose_what_is_not_for_readers),
         cmocka_unit_test(broken_pages_are_survived),
         cmocka_unit_test(facts_are_json_strings_within_their_bound),
