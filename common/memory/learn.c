@@ -419,7 +419,7 @@ static void prepare(uv_work_t *job)
     struct memory_turn *turn = lesson->turn;
     struct store_subject subject = { &turn->owner, turn->user_id };
     struct store_fact_search search = { .query = turn->question,
-                                        .also_important = true,
+                                        .also = STORE_ALSO_ALL, /* what is no longer true */
                                         .now_ms = clock_wall_ms(),
                                         .limit = KNOWN_MOST };
     struct provider_call call = { .provider = &lesson->provider,

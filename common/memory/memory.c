@@ -128,7 +128,7 @@ static void ground_in_facts(const struct memory *memory, const struct memory_que
     struct store_fact_search search = {
         .query = question->text,
         .vector = hints->vector.values != NULL ? &hints->vector : NULL,
-        .also_important = true,
+        .also = STORE_ALSO_IMPORTANT,
         .now_ms = clock_wall_ms(),
         .limit = MEMORY_FACTS,
     };

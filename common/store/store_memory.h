@@ -104,7 +104,11 @@ enum result store_fact_add(struct store *store, const struct store_subject *subj
 struct store_fact_search {
     const char *query;                 /* NULL or without words: the most important and newest */
     const struct store_vector *vector; /* of the query, NULL = none */
-    bool also_important; /* the most important facts follow those that the query found */
+    enum {
+        STORE_ONLY_FOUND,
+        STORE_ALSO_IMPORTANT,
+        STORE_ALSO_ALL
+    } also; /* what follows those that the query found */
     int64_t now_ms;
     size_t limit;
 };

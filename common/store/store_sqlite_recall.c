@@ -212,8 +212,8 @@ static bool recall_all(struct db *db, struct recall *recall)
     if (recall->out->count > 0)
         qsort(recall->out->list, recall->out->count, sizeof recall->out->list[0], by_score);
     cut(recall->out, search->limit);
-    if (enough && search->also_important && recall->out->count < search->limit)
-        enough = take_important(db, recall, IMPORTANT);
+    if (enough && search->also != STORE_ONLY_FOUND && recall->out->count < search->limit)
+        enough = take_important(db, recall, search->also == STORE_ALSO_ALL ? 0 : IMPORTANT);
     return enough;
 }
 
