@@ -210,14 +210,23 @@ static void cgi_finish_answers(struct cgi *cgi)
     bool interrupted = false;
 
     while (answers_count(cgi->app.answers) > 0 || cgi->app.turns > 0 ||
-           cgi->loop.active_reqs.count > 0 ||
-           (!memory_idle(cgi->app.memory) && !cgi->told_to_end)) {
+           cgi->loop.active_reqs.count > 0) {
         if (cgi->told_to_end && !interrupted) {
             interrupted = true;
             answers_interrupt_all(cgi->app.answers);
         }
         uv_run(&cgi->loop, UV_RUN_ONCE);
     }
+}
+
+/*
+ * What is being learned or forgotten has deadlines of its own, and is not given up for a SIGTERM: lighttpd sends one after
+ * every reply.
+ */
+static void cgi_finish_memory(struct cgi *cgi)
+{
+    while (!memory_idle(cgi->app.memory) || cgi->loop.active_reqs.count > 0)
+        uv_run(&cgi->loop, UV_RUN_ONCE);
 }
 
 /* Of the store's jobs of one request; libuv would start four. */
@@ -245,6 +254,7 @@ int serve_cgi(const struct config *config)
     cgi_finish_answers(&cgi);
     /* After SIGTERM, too, which lighttpd sends whenever the client has closed: it is short. */
     upkeep_run_once(&cgi.app);
+    cgi_finish_memory(&cgi);
     app_close(&cgi.app);
     uv_close((uv_handle_t *)&cgi.term, NULL);
     uv_run(&cgi.loop, UV_RUN_DEFAULT);

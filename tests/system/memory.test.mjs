@@ -403,11 +403,26 @@ test('MEMORY=mem0: what was erased is neither told to the next who picks the use
   assert.equal(mem0.requests.some((one) => one.path.includes('/add/') && /Minka/.test(JSON.stringify(one.json))), false);
 });
 
-test('as a CGI program facts are used, too', async (t) => {
+test('as a CGI program facts are used and found, too, although its web server ends it after the reply', async (t) => {
   const mock = await startMock();
   t.after(() => mock.stop());
-  const parley = await startParley({ mock, via: 'cgi' });
+  let release;
+  const gate = new Promise((resolve) => { release = resolve; });
+  mock.script((call) => (call.messages[0]?.content.startsWith('You keep short notes') ? async (asked, res) => {
+    if (!asked.question.includes('in Ulm')) return res.destroy();
+    await gate;
+    res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+    return res.end(`data: ${JSON.stringify({ id: 'x', model: asked.model, choices: [{ index: 0, delta: { content: '{"facts":[{"fact":"Lives in Ulm"}]}' }, finish_reason: 'stop' }] })}\n\ndata: [DONE]\n\n`);
+  } : undefined));
+  const parley = await startParley({ mock, via: 'cgi', env: { MEMORY_EXTRACT: 'model' } });
   t.after(() => parley.stop());
+  const eve = new Visitor(parley);
+  await eve.post('/api/chat', { message: 'I live in Ulm.' });
+  await eventually(() => mock.requests.some((call) => call.question.startsWith('{"known"')));
+  assert.equal((await eve.ask('/api/memory')).json.count, 0);
+  release();
+  assert.ok(await eventually(async () => (await eve.ask('/api/memory')).json.count === 1));
+
   const ada = new Visitor(parley);
   await ada.post('/api/memory', { fact: 'My dog is called Bello.' });
   await ada.post('/api/chat', { message: 'cgi: my dog?' });
