@@ -298,6 +298,7 @@ int worker_run(const struct worker_options *options, const struct worker_hooks *
             return 1;
         hooks->stop(hooks->ctx);
     } else {
+        worker.stage = STAGE_DONE; /* a signal that came meanwhile finds nothing to drain */
         status = WORKER_CANNOT_START;
     }
     close_loop(&worker);

@@ -29,6 +29,7 @@ static int life[2]; /* the master's side is [1] */
 /* What the hooks of one test do. */
 struct plan {
     bool start_fails;
+    bool told_to_end; /* while it starts */
     bool busy_until_interrupt;
     bool busy_for_ever;
     bool interrupted;
@@ -109,6 +110,8 @@ static bool start(void *ctx, uv_loop_t *loop)
     if (plan->with_job)
         uv_queue_work(loop, &plan->job, run_job, job_done);
     tell('s');
+    if (plan->told_to_end)
+        raise(SIGTERM);
     return !plan->start_fails;
 }
 
@@ -228,6 +231,17 @@ static void failed_start_ends_with_the_status_that_says_so(void **state)
     (void)state;
     hear('s');
     assert_int_equal(end_of(worker), WORKER_CANNOT_START);
+}
+
+static void failed_start_that_is_told_to_end_calls_no_other_hook(void **state)
+{
+    pid_t worker = start_worker((struct plan){ .start_fails = true, .told_to_end = true }, 60000,
+                                false);
+
+    (void)state;
+    hear('s');
+    assert_int_equal(end_of(worker), WORKER_CANNOT_START);
+    hear_nothing();
 }
 
 static void busy_worker_is_interrupted_when_drain_time_is_over(void **state)
@@ -372,6 +386,8 @@ int main(void)
                                         close_pipes),
         cmocka_unit_test_setup_teardown(failed_start_ends_with_the_status_that_says_so, open_pipes,
                                         close_pipes),
+        cmocka_unit_test_setup_teardown(failed_start_that_is_told_to_end_calls_no_other_hook,
+                                        open_pipes, close_pipes),
         cmocka_unit_test_setup_teardown(busy_worker_is_interrupted_when_drain_time_is_over,
                                         open_pipes, close_pipes),
         cmocka_unit_test_setup_teardown(second_signal_interrupts_at_once, open_pipes, close_pipes),
