@@ -1,6 +1,6 @@
 /*
- * care: see care.h. Each opens the configuration and the store as a worker would, but never makes one, does one
- * thing and says what came of it.
+ * care: see care.h. Each opens the configuration and the store as a worker would, does one thing and says
+ * what came of it.
  */
 #include "fcgi/care.h"
 
@@ -9,35 +9,11 @@
 #include "common/base/id.h"
 #include "common/config.h"
 #include "common/store/store.h"
+#include "fcgi/commands_admin.h"
 #include "fcgi/detached.h"
 #include "fcgi/start.h"
 
 #define EXIT_USAGE 2
-
-struct care {
-    struct config config;
-    struct store *store;
-};
-
-static bool open_care(struct care *care, const char *program)
-{
-    struct fault fault = { 0 };
-
-    if (!start_up(&care->config, program))
-        return false;
-    if (store_there(&care->config, &fault) == RESULT_OK &&
-        store_open(&care->config, &care->store, &fault) == RESULT_OK)
-        return true;
-    fprintf(stderr, "parley: %s\n", fault.text);
-    config_free(&care->config);
-    return false;
-}
-
-static void close_care(struct care *care)
-{
-    store_close(care->store);
-    config_free(&care->config);
-}
 
 static bool wrong_count(int argc, int wanted, const char *usage)
 {
@@ -55,35 +31,37 @@ static void print_line(void *ctx, const char *text)
 
 int care_check_db(int argc, char **argv)
 {
-    struct care care;
+    struct config config;
+    struct store *store;
     bool sound;
 
     if (wrong_count(argc, 2, "check-db"))
         return EXIT_USAGE;
-    if (!open_care(&care, argv[0]))
+    if (!commands_open_store(argv[0], false, &config, &store))
         return 1;
-    sound = store_check(care.store, print_line, NULL);
+    sound = store_check(store, print_line, NULL);
     puts(sound ? "the database is sound" : "the database is damaged: restore a backup");
-    close_care(&care);
+    commands_close_store(&config, store);
     return sound ? 0 : 1;
 }
 
 int care_backup(int argc, char **argv)
 {
     struct fault fault = { 0 };
-    struct care care;
+    struct config config;
+    struct store *store;
     enum result result;
 
     if (wrong_count(argc, 3, "backup FILE"))
         return EXIT_USAGE;
-    if (!open_care(&care, argv[0]))
+    if (!commands_open_store(argv[0], false, &config, &store))
         return 1;
-    result = store_backup(care.store, argv[2], &fault);
+    result = store_backup(store, argv[2], &fault);
     if (result == RESULT_OK)
         printf("backed up to %s\n", argv[2]);
     else
         fprintf(stderr, "parley: %s\n", fault.text);
-    close_care(&care);
+    commands_close_store(&config, store);
     return result == RESULT_OK ? 0 : 1;
 }
 

@@ -203,14 +203,18 @@ static const struct command commands[] = {
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
+static void print_command(FILE *out, const struct command *command, const char *before)
+{
+    fprintf(out, "%s%s%s%s\n        %s\n", before, command->name, *command->arguments ? " " : "",
+            command->arguments, command->help);
+}
+
 static void print_usage(FILE *out)
 {
     fputs("Parley, an AI-chat backend that any web server can run.\n\nusage: parley COMMAND\n\n",
           out);
-    for (size_t i = 0; i < COMMANDS; i++) {
-        fprintf(out, "  %s%s%s\n        %s\n", commands[i].name, *commands[i].arguments ? " " : "",
-                commands[i].arguments, commands[i].help);
-    }
+    for (size_t i = 0; i < COMMANDS; i++)
+        print_command(out, &commands[i], "  ");
     fputs("\nWithout a command it serves when a web server or process manager has started it: "
           "FastCGI on\n"
           "descriptor 0, systemd sockets (LISTEN_FDS), or plain CGI.\n",
@@ -234,13 +238,22 @@ static const char *plain_name(const char *argument)
     return argument;
 }
 
+static bool asks_for_help(int argc, char **argv)
+{
+    return argc == 3 && strcmp(plain_name(argv[2]), "help") == 0 && *argv[2] == '-';
+}
+
 int commands_run(int argc, char **argv)
 {
     const char *name = argc > 1 ? plain_name(argv[1]) : NULL;
 
     for (size_t i = 0; i < COMMANDS && name != NULL; i++) {
-        if (strcmp(commands[i].name, name) == 0)
+        if (strcmp(commands[i].name, name) != 0)
+            continue;
+        if (!asks_for_help(argc, argv))
             return commands[i].run(argc, argv);
+        print_command(stdout, &commands[i], "usage: parley ");
+        return 0;
     }
     if (name != NULL)
         fprintf(stderr, "parley: there is no command '%s'\n\n", name);

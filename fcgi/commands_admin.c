@@ -35,13 +35,19 @@ static int failed(const struct fault *fault)
     return 1;
 }
 
-bool commands_open_store(const char *program, struct config *config, struct store **store)
+bool commands_open_store(const char *program, bool may_make, struct config *config,
+                         struct store **store)
 {
     struct fault fault = { 0 };
 
     if (!start_up(config, program))
         return false;
-    if (store_open(config, store, &fault) == RESULT_OK)
+    if (!may_make && !store_is_there(config))
+        fault_set(&fault, RESULT_STORE_DOWN, "store_missing", NULL,
+                  "There is no database %.200s. Type this with the settings of the service "
+                  "(PARLEY_ENV=FILE, or in its directory); it makes the database when it starts.",
+                  config->database_url);
+    else if (store_open(config, store, &fault) == RESULT_OK)
         return true;
     failed(&fault);
     config_free(config);
@@ -120,11 +126,12 @@ static int revoke_key(struct store *store, const char *name)
 static const struct {
     const char *word;
     int arguments;
+    bool may_make; /* a key may be there before the first start */
     int (*run)(struct store *store, const char *name);
 } key_verbs[] = {
-    { "add", 1, add_key },
-    { "list", 0, list_keys },
-    { "revoke", 1, revoke_key },
+    { "add", 1, true, add_key },
+    { "list", 0, false, list_keys },
+    { "revoke", 1, false, revoke_key },
 };
 
 int command_keys(int argc, char **argv)
@@ -137,7 +144,7 @@ int command_keys(int argc, char **argv)
     for (size_t i = 0; i < sizeof key_verbs / sizeof key_verbs[0]; i++) {
         if (strcmp(key_verbs[i].word, word) != 0 || argc != 3 + key_verbs[i].arguments)
             continue;
-        if (!commands_open_store(argv[0], &config, &store))
+        if (!commands_open_store(argv[0], key_verbs[i].may_make, &config, &store))
             return 1;
         status = key_verbs[i].run(store, argc > 3 ? argv[3] : NULL);
         commands_close_store(&config, store);
@@ -176,7 +183,7 @@ int command_audit(int argc, char **argv)
     if (argc != 2 && (argc != 4 || strcmp(argv[2], "--limit") != 0 ||
                       !commands_number(argv[3], AUDIT_MOST, &limit)))
         return usage("audit [--limit N]");
-    if (!commands_open_store(argv[0], &config, &store))
+    if (!commands_open_store(argv[0], false, &config, &store))
         return 1;
     status =
         store_audit_list(store, limit, show_line, NULL, &fault) == RESULT_OK ? 0 : failed(&fault);
@@ -333,7 +340,7 @@ int command_purge(int argc, char **argv)
 
     if (!parse_purge(argc, argv, &purge))
         return usage(purge_usage);
-    if (!commands_open_store(argv[0], &config, &store))
+    if (!commands_open_store(argv[0], false, &config, &store))
         return 1;
     status = run_purge(store, &config, &purge);
     commands_close_store(&config, store);

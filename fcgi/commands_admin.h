@@ -17,8 +17,10 @@ int command_purge(int argc, char **argv);
 struct config;
 struct store;
 
-/* Read the configuration and open the store of it. False: it was said on stderr why not, and nothing is open. */
-bool commands_open_store(const char *program, struct config *config, struct store **store);
+/* Read the configuration and open the store of it; one that is not there yet is made only with `may_make`, because in
+ * the wrong directory everything would seem to be empty. False: it was said on stderr why not, and nothing is open. */
+bool commands_open_store(const char *program, bool may_make, struct config *config,
+                         struct store **store);
 void commands_close_store(struct config *config, struct store *store);
 
 /* A whole number from 0 to `most`. */

@@ -11,12 +11,11 @@
 #include <sys/stat.h>
 
 #include "common/base/clock.h"
-#include "common/base/id.h"
 #include "common/config.h"
 #include "common/memory/ground.h"
 #include "common/memory/library.h"
 #include "common/providers/provider.h"
-#include "fcgi/start.h"
+#include "fcgi/commands_admin.h"
 
 #define EXIT_USAGE   2
 #define SEARCH_SHOWN 5
@@ -273,31 +272,26 @@ static int search(struct session *session)
 static const struct {
     const char *word;
     int least; /* arguments */
+    bool may_make;
     int (*run)(struct session *session);
 } verbs[] = {
-    { "add", 1, add },         { "list", 0, list },     { "remove", 1, remove_all },
-    { "refresh", 0, refresh }, { "search", 1, search },
+    { "add", 1, true, add },         { "list", 0, false, list },     { "remove", 1, false, remove_all },
+    { "refresh", 0, false, refresh }, { "search", 1, false, search },
 };
 
 int command_knowledge(int argc, char **argv)
 {
     const char *word = argc > 2 ? argv[2] : "";
     struct session session = { .argc = argc - 3, .argv = argv + 3 };
-    struct fault fault = { 0 };
     int status;
 
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(verbs[i].word, word) != 0 || session.argc < verbs[i].least)
             continue;
-        if (!start_up(&session.config, argv[0]))
+        if (!commands_open_store(argv[0], verbs[i].may_make, &session.config, &session.store))
             return 1;
-        if (!id_init() || store_open(&session.config, &session.store, &fault) != RESULT_OK) {
-            config_free(&session.config);
-            return failed(&fault);
-        }
         status = verbs[i].run(&session);
-        store_close(session.store);
-        config_free(&session.config);
+        commands_close_store(&session.config, session.store);
         return status;
     }
     fputs(usage_text, stderr);

@@ -136,7 +136,7 @@ int command_usage(int argc, char **argv)
         fputs("usage: parley usage [--days N] [--json]\n", stderr);
         return 2;
     }
-    if (!commands_open_store(argv[0], &config, &store))
+    if (!commands_open_store(argv[0], false, &config, &store))
         return 1;
     fputs(listing.json ? "{\"days\":[" : "", stdout);
     result = store_usage_list(store, clock_wall_ms() - (days - 1) * DAY_MS, show, &listing, &fault);

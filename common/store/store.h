@@ -29,6 +29,10 @@ struct store;
 /* Open, create and migrate (under a lock; after a backup when there was data). RESULT_STORE_DOWN with the
  * operator's sentence: path not writable, newer schema, network file system ... */
 enum result store_open(const struct config *config, struct store **out, struct fault *fault);
+
+/* Is there a file already, which store_open would otherwise make? A command that only looks into the store must not
+ * make an empty one. True also where that cannot be told. */
+bool store_is_there(const struct config *config);
 void store_close(struct store *store);
 
 /*
@@ -276,9 +280,6 @@ void store_answer_free(struct store_answer *answer);
 /* `PRAGMA integrity_check` and the schema version. False when something is wrong; the findings, one a
  * line, go to `line` either way. */
 bool store_check(struct store *store, void (*line)(void *ctx, const char *text), void *ctx);
-
-/* RESULT_NOT_FOUND when the database's file is not there; store_open would make one. */
-enum result store_there(const struct config *config, struct fault *fault);
 
 /* A consistent copy of the running database into the new file `path` (VACUUM INTO), which only our user may read.
  * RESULT_INVALID when the file exists already or cannot be made. */

@@ -40,18 +40,6 @@ static enum result choose_path(const char *url, char **path, struct fault *fault
                          : fault_set(fault, RESULT_INTERNAL, "internal", NULL, "Out of memory.");
 }
 
-enum result store_there(const struct config *config, struct fault *fault)
-{
-    char *path = NULL;
-    enum result result = choose_path(config->database_url, &path, fault);
-
-    if (result == RESULT_OK && access(path, F_OK) != 0)
-        result = fault_set(fault, RESULT_NOT_FOUND, "no_database", NULL,
-                           "DATABASE_URL names a database that is not there: %s.", strerror(errno));
-    free(path);
-    return result;
-}
-
 enum result store_open(const struct config *config, struct store **out, struct fault *fault)
 {
     struct store *store = calloc(1, sizeof *store);
@@ -85,6 +73,14 @@ out:
     else
         *out = store;
     return result;
+}
+
+bool store_is_there(const struct config *config)
+{
+    const char *url = config->database_url;
+
+    return !text_starts_with(url, SCHEME) || access(url + strlen(SCHEME), F_OK) == 0 ||
+           (errno != ENOENT && errno != ENOTDIR);
 }
 
 void store_close(struct store *store)

@@ -360,7 +360,7 @@ describe('a store in trouble', () => {
     execFileSync(PARLEY, ['backup', `${own.dir}/copy.db`], { env, stdio: 'pipe' });
     assert.equal(fs.statSync(`${own.dir}/copy.db`).mode & 0o777, 0o600);
     for (const args of [['check-db'], ['backup', `${own.dir}/nothing.db`]]) {
-      assert.throws(() => execFileSync(PARLEY, args, { env: { ...env, DATABASE_URL: `sqlite:${own.dir}/gone.db` }, stdio: 'pipe' }), /not there/);
+      assert.throws(() => execFileSync(PARLEY, args, { env: { ...env, DATABASE_URL: `sqlite:${own.dir}/gone.db` }, stdio: 'pipe' }), /There is no database/);
     }
     assert.deepEqual(fs.readdirSync(own.dir).filter((name) => /gone|nothing/.test(name)), []);
     const bytes = fs.readFileSync(own.db);

@@ -161,6 +161,27 @@ describe('check-config', { concurrency: true }, () => {
     assert.match(health.stdout, /^Status: 200[^]*healthy/);
   });
 
+  test('a command that looks into the database makes no empty one in the wrong place', async (t) => {
+    const dir = tempDir(t);
+    const all = [['backup', path.join(dir, 'copy.db')], ['check-db'], ['keys', 'list'], ['audit'], ['usage'], ['purge', '--user', 'x'], ['knowledge', 'refresh']];
+    const replies = await Promise.all(all.map((args) => parleyCommand(args, { cwd: dir, env: { PARLEY_ENV: '/dev/null', DATABASE_URL: 'sqlite:data/p.db' } })));
+    for (const { code, stdout, stderr } of replies) {
+      assert.deepEqual([code, stdout], [1, '']);
+      assert.match(stderr, /There is no database sqlite:data\/p\.db.*PARLEY_ENV/);
+    }
+    assert.deepEqual(fs.readdirSync(dir), []);
+  });
+
+  test('--help behind a command tells about it and does nothing else', async (t) => {
+    const dir = tempDir(t);
+    for (const args of [['backup', '--help'], ['status', '-h']]) {
+      const { code, stdout } = await parleyCommand(args, { cwd: dir, env: { PARLEY_ENV: '/dev/null' } });
+      assert.equal(code, 0);
+      assert.match(stdout, new RegExp(`^usage: parley ${args[0]} `));
+    }
+    assert.deepEqual(fs.readdirSync(dir), []);
+  });
+
   test('no command and an unknown one say how it is used', async () => {
     for (const args of [[], ['dance']]) {
       const { code, stdout, stderr } = await parleyCommand(args, { env: { PARLEY_ENV: '/dev/null' } });
