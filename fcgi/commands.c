@@ -106,7 +106,7 @@ static int print_summary(const char *program)
         fprintf(stderr, "parley: %s\n", fault.text);
         return 1;
     }
-    if (offer_check(&config, &fault) == RESULT_OK &&
+    if (serve_check(&config, &fault) == RESULT_OK && offer_check(&config, &fault) == RESULT_OK &&
         providers_load(&config, &providers, &fault) == RESULT_OK && providers.count > 0) {
         printf("\nAnswers come from: %s (model %s)\nData is in: %s\n", providers.list[0].name,
                providers.list[0].model, config.database_url);

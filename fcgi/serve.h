@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/result.h"
+
 struct config;
 
 #define SERVE_MAX_SOCKETS 8
@@ -22,6 +24,12 @@ struct serve_call {
 
 /* `parley serve`: open the address (a unix socket is removed again at the end), then master and workers. */
 int serve_address(const struct config *config, const struct serve_call *call);
+
+/*
+ * Would `parley serve` start with these options on this machine? The accounts exist, the pid file and the log file can
+ * be written; nothing is made or opened. RESULT_INVALID with the operator's sentence if not.
+ */
+enum result serve_check(const struct config *config, struct fault *fault);
 
 /*
  * Sockets that whoever started us has opened. `alone`: that one manages processes itself (spawn-fcgi,

@@ -2,7 +2,9 @@
  * serve_master: the first process of the service: its socket, pid file, user and scoreboard, and what a reload
  * means for them. Single-threaded; nothing of the application is opened here.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,6 +216,57 @@ static int run_master(struct serve *serve)
 
 /* ---- before anything is served ---- */
 
+/* 0, or why no file can be written at this path. */
+static int refusal_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char directory[PATH_MAX];
+
+    if (access(path, W_OK) == 0)
+        return 0;
+    if (errno != ENOENT)
+        return errno;
+    snprintf(directory, sizeof directory, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
+             slash != NULL ? path : ".");
+    return access(directory, W_OK | X_OK) == 0 ? 0 : errno;
+}
+
+static enum result check_file(const struct config *config, const char *option, const char *path,
+                              struct fault *fault)
+{
+    int error = path[0] != '\0' ? refusal_of(path) : 0;
+
+    /* With RUN_USER it is root who starts, and need not be who asks. */
+    if (error == 0 || (error == EACCES && config->run_user[0] != '\0'))
+        return RESULT_OK;
+    return fault_set(fault, RESULT_INVALID, "invalid_option", option,
+                     "%s=%.200s cannot be written: %s.", option, path, strerror(error));
+}
+
+static enum result find_socket_owner(const struct config *config, uid_t *uid, gid_t *gid,
+                                     struct fault *fault)
+{
+    if (privileges_owner(config->socket_owner, uid, gid))
+        return RESULT_OK;
+    return fault_set(fault, RESULT_INVALID, "socket_owner", "SOCKET_OWNER",
+                     "SOCKET_OWNER=%s: there is no such user or group.", config->socket_owner);
+}
+
+enum result serve_check(const struct config *config, struct fault *fault)
+{
+    struct privileges privileges;
+    uid_t uid;
+    gid_t gid;
+
+    if (privileges_read(config->run_user, config->run_group, &privileges, fault) != RESULT_OK &&
+        strcmp(fault->code, "not_root") != 0)
+        return RESULT_INVALID;
+    if (find_socket_owner(config, &uid, &gid, fault) != RESULT_OK ||
+        check_file(config, "LOG_FILE", config->log_file, fault) != RESULT_OK)
+        return RESULT_INVALID;
+    return check_file(config, "PID_FILE", config->pid_file, fault);
+}
+
 static void set_umask(const char *octal)
 {
     mode_t mask;
@@ -227,6 +280,7 @@ static enum result init(struct serve *serve, const struct config *config,
 {
     const struct handover *handover = handover_received();
 
+    signal(SIGPIPE, SIG_IGN); /* the reader of the log may be restarted */
     memset(serve, 0, sizeof(*serve));
     serve->config = serve->first = config;
     serve->call = *call;
@@ -258,9 +312,8 @@ static enum result give_socket_away(const struct serve *serve, struct fault *fau
     gid_t gid = (gid_t)-1;
     mode_t mode = 0660;
 
-    if (!privileges_owner(config->socket_owner, &uid, &gid))
-        return fault_set(fault, RESULT_INVALID, "socket_owner", "SOCKET_OWNER",
-                         "SOCKET_OWNER=%s: there is no such user or group.", config->socket_owner);
+    if (find_socket_owner(config, &uid, &gid, fault) != RESULT_OK)
+        return RESULT_INVALID;
     privileges_mode(config->socket_mode, &mode);
     return listen_set_access(serve->address, mode, uid, gid, fault);
 }

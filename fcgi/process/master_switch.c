@@ -29,6 +29,7 @@
 #define TICK_MS        1000
 #define SWITCH_TICK_MS 20    /* while somebody waits for a worker to be ready */
 #define DUMP_MS        2000  /* for a stack to be logged */
+#define NOT_EXECUTED   127   /* as a shell says it */
 #define CHECK_MS       30000 /* for a program to look at its configuration */
 #define ASLEEP_MS      3000  /* a tick this late means that we could not run ourselves */
 
@@ -158,7 +159,7 @@ static void run_checker(void)
     dup2(null, STDIN_FILENO); /* a listening socket there would make it serve */
     dup2(null, STDOUT_FILENO);
     execv(handover_program(), arguments);
-    _exit(127);
+    _exit(NOT_EXECUTED);
 }
 
 void master_replace_program(struct master *master)
@@ -214,6 +215,8 @@ static void become_program(struct master *master)
 
 void master_program_checked(struct master *master, int status)
 {
+    bool executed = !WIFEXITED(status) || WEXITSTATUS(status) != NOT_EXECUTED;
+
     master->checker = 0;
     if (master->stage != MASTER_RUNNING)
         return;
@@ -222,7 +225,8 @@ void master_program_checked(struct master *master, int status)
     else
         log_error("program_refused", LOG_STR("program", handover_program()),
                   LOG_INT("status", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status)),
-                  LOG_STR("why", "its check-config fails; the old program goes on"));
+                  LOG_STR("why", executed ? "its check-config fails; the old program goes on"
+                                          : "it cannot be executed; the old program goes on"));
 }
 
 /* ---- one worker at a time ---- */

@@ -165,11 +165,20 @@ describe('a new program', { concurrency: 2 }, () => {
     const dir = tempDir(t);
     const program = path.join(dir, 'parley');
     fs.copyFileSync(PARLEY, program);
+    fs.writeFileSync(path.join(dir, 'env'), '');
     const lines = [];
     const child = start(program, ['serve', '--listen', `unix:${dir}/s`, '--workers', '1'],
-      { cwd: dir, env: { PATH: process.env.PATH, PARLEY_ENV: '/dev/null' }, lines: (text) => lines.push(text) });
+      { cwd: dir, env: { PATH: process.env.PATH, PARLEY_ENV: path.join(dir, 'env') }, lines: (text) => lines.push(text) });
     t.after(() => end(child));
     assert.ok(await eventually(() => lines.some((l) => l.includes('worker_serving'))));
+    for (const wrong of ['RUN_USER=nobody-of-that-name', `LOG_FILE=${dir}/none/log`, `PID_FILE=${dir}/none/pid`]) {
+      fs.writeFileSync(path.join(dir, 'env'), `${wrong}\n`);
+      const had = lines.length;
+      child.kill('SIGUSR2');
+      assert.ok(await eventually(() => lines.slice(had).some((l) => /program_refused.*"status":1/.test(l))), `${wrong}\n${lines.join('\n')}`);
+      assert.ok(lines.slice(had).some((l) => l.startsWith(`parley: ${wrong}`)), lines.join('\n'));
+    }
+    fs.writeFileSync(path.join(dir, 'env'), '');
     fs.renameSync(program, `${program}.old`);
     fs.writeFileSync(program, '#!/bin/sh\nexit 3\n', { mode: 0o755 });
     child.kill('SIGUSR2');
@@ -177,7 +186,7 @@ describe('a new program', { concurrency: 2 }, () => {
     assert.equal(child.exitCode, null);
     fs.rmSync(program);
     child.kill('SIGUSR2');
-    assert.ok(await eventually(() => lines.some((l) => /program_refused.*"status":127/.test(l))), lines.join('\n'));
+    assert.ok(await eventually(() => lines.some((l) => /program_refused.*"status":127.*cannot be executed/.test(l))), lines.join('\n'));
   });
 
   test('keeps the counts of the scoreboard', async (t) => {
@@ -284,6 +293,17 @@ describe('files and rights', { concurrency: 2 }, () => {
     const { dir } = await begin(t, () => ({ SOCKET_MODE: '0600', UMASK: '0077' }));
     assert.equal(fs.statSync(`${dir}/s`).mode & 0o777, 0o600);
     assert.equal(fs.statSync(`${dir}/db/p.db`).mode & 0o077, 0);
+  });
+
+  test('a reader of the log that goes away takes nothing with it', async (t) => {
+    const { child } = await begin(t, () => ({}));
+    const workers = () => fs.readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim();
+    const before = workers();
+    child.stdout.destroy();
+    child.stderr.destroy();
+    child.kill('SIGHUP'); /* which says something */
+    assert.ok(await eventually(() => child.signalCode !== null || (workers() !== before && /^\d+$/.test(workers())), 10000, 20));
+    assert.equal(child.signalCode, null);
   });
 
   test('an unknown user or owner stops the start with words', async (t) => {
