@@ -275,8 +275,11 @@ static const struct {
     bool may_make;
     int (*run)(struct session *session);
 } verbs[] = {
-    { "add", 1, true, add },         { "list", 0, false, list },     { "remove", 1, false, remove_all },
-    { "refresh", 0, false, refresh }, { "search", 1, false, search },
+    { "add", 1, true, add },
+    { "list", 0, false, list },
+    { "remove", 1, false, remove_all },
+    { "refresh", 0, false, refresh },
+    { "search", 1, false, search },
 };
 
 int command_knowledge(int argc, char **argv)

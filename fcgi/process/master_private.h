@@ -52,6 +52,7 @@ struct master {
     int64_t tick_ms;    /* monotonic, of the last look at the workers */
     int64_t forgive_ms; /* monotonic: no watchdog before, because we were asleep ourselves */
     int64_t alive_ms;   /* monotonic, of the next sign of life for a service manager; -1 = none */
+    int64_t recycle_ms; /* monotonic: no worker is recycled before */
     unsigned generation;
 
     bool announced;               /* the service manager knows that we serve */

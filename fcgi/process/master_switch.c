@@ -28,6 +28,7 @@
 
 #define TICK_MS        1000
 #define SWITCH_TICK_MS 20    /* while somebody waits for a worker to be ready */
+#define RECYCLE_MS     1000  /* a limit that every worker exceeds must not make it spin */
 #define DUMP_MS        2000  /* for a stack to be logged */
 #define NOT_EXECUTED   127   /* as a shell says it */
 #define CHECK_MS       30000 /* for a program to look at its configuration */
@@ -294,8 +295,10 @@ static const char *grown_too_big(const struct master *master, const struct child
     return NULL;
 }
 
-static void recycle(struct master *master)
+static void recycle(struct master *master, int64_t now)
 {
+    if (now < master->recycle_ms)
+        return;
     for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
         struct child *child = &master->children[i];
         const char *why;
@@ -308,6 +311,7 @@ static void recycle(struct master *master)
                  LOG_INT("memory_kb", slot_of(master, child)->memory_kb));
         atomic_fetch_add(&master->options.board->recycled, 1);
         master_start_worker(master, child->place);
+        master->recycle_ms = now + RECYCLE_MS;
         return;
     }
 }
@@ -386,5 +390,5 @@ void master_tick(struct master *master)
         master_reload(master);
     }
     if (master->options.board != NULL && !master->switching && !has_starting(master))
-        recycle(master);
+        recycle(master, now);
 }

@@ -43,7 +43,8 @@ static int board_fd;
 static struct plan {
     bool fails, refused, stuck, reopens_early;
     atomic_int reopens, reloads; /* so far */
-    int requests;
+    int requests;                /* that a worker has had at once */
+    int busy_workers;            /* that have so many, one after the other; 0 = one */
 } * plan;
 
 static void tell(char what)
@@ -134,7 +135,8 @@ static int work(void *ctx, int parent_fd)
     tell('s');
     for (int i = 0; i < plan->requests; i++)
         METRICS_COUNT(METRICS_REQUESTS, 1, { "route", "/" });
-    plan->requests = 0;
+    if (--plan->busy_workers <= 0)
+        plan->requests = 0;
     while (sigtimedwait(&term, NULL, &beat) != SIGTERM) {
         if (getppid() == 1)
             return 0;
@@ -295,6 +297,24 @@ static void a_worker_with_enough_requests_leaves_after_its_successor_serves(void
     stop_master(master, 1);
 }
 
+static void workers_that_all_have_enough_are_replaced_a_second_apart(void **state)
+{
+    int64_t begun_ms = clock_mono_ms();
+    pid_t master, first;
+
+    (void)state;
+    plan->requests = 20;
+    plan->busy_workers = 2;
+    master = start_master((struct master_options){ .workers = 1, .max_requests = 10 });
+    first = hear('s');
+    assert_int_not_equal(hear('s'), first);
+    assert_int_equal(hear('t'), first);
+    hear('s');
+    hear('t');
+    assert_true(clock_mono_ms() - begun_ms >= 1000);
+    stop_master(master, 1);
+}
+
 static void a_worker_without_a_beat_is_replaced(void **state)
 {
     pid_t master, stuck;
@@ -343,6 +363,8 @@ int main(void)
             a_generation_that_cannot_start_is_undone_and_the_old_one_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_worker_with_enough_requests_leaves_after_its_successor_serves, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(workers_that_all_have_enough_are_replaced_a_second_apart,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_worker_without_a_beat_is_replaced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_worker_that_starts_while_logs_are_reopened_hears_of_it_later, set_up, tear_down),

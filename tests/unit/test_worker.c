@@ -235,8 +235,8 @@ static void failed_start_ends_with_the_status_that_says_so(void **state)
 
 static void failed_start_that_is_told_to_end_calls_no_other_hook(void **state)
 {
-    pid_t worker = start_worker((struct plan){ .start_fails = true, .told_to_end = true }, 60000,
-                                false);
+    pid_t worker =
+        start_worker((struct plan){ .start_fails = true, .told_to_end = true }, 60000, false);
 
     (void)state;
     hear('s');
