@@ -10,7 +10,9 @@
  */
 #include "fcgi/process/worker.h"
 
+#include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +81,37 @@ static void free_work(uv_work_t *work, int status)
 {
     (void)status;
     free(work);
+}
+
+static void *wait_for_lock(void *lock)
+{
+    pthread_mutex_lock(lock);
+    pthread_mutex_unlock(lock);
+    return NULL;
+}
+
+bool worker_can_have_threads(int64_t count)
+{
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t *threads = calloc((size_t)count, sizeof *threads);
+    int64_t made = 0;
+    int error = threads == NULL ? ENOMEM : 0;
+
+    pthread_mutex_lock(&lock);
+    while (error == 0 && made < count) {
+        error = pthread_create(&threads[made], NULL, wait_for_lock, &lock);
+        made += error == 0;
+    }
+    pthread_mutex_unlock(&lock);
+    for (int64_t i = 0; i < made; i++)
+        pthread_join(threads[i], NULL);
+    free(threads);
+    if (error != 0)
+        log_error("start_failed", LOG_STR("code", "no_threads"), LOG_STR("error", strerror(error)),
+                  LOG_INT("wanted", count), LOG_INT("allowed", made),
+                  LOG_STR("remedy", "lower REQUEST_THREADS, or raise the limit of processes or "
+                                    "memory (ulimit -u, ulimit -v; LimitNPROC=, TasksMax=)"));
+    return error == 0;
 }
 
 /* libuv makes its threads at the first job: give it one while signals are blocked. But a thread's own faults, or it
@@ -284,6 +317,8 @@ int worker_run(const struct worker_options *options, const struct worker_hooks *
     int error;
 
     prepare_process(options);
+    if (!worker_can_have_threads(options->request_threads))
+        return WORKER_CANNOT_START;
     error = uv_loop_init(&worker.loop);
     if (error != 0) {
         log_error("worker_failed", LOG_STR("error", uv_strerror(error)));

@@ -38,6 +38,9 @@ struct worker_options {
     int parent_fd; /* readable EOF means the master died: drain and leave; -1 = none */
 };
 
+/* libuv ends a process that cannot have its threads: ask before. False (logged with the remedy): it cannot. */
+bool worker_can_have_threads(int64_t count);
+
 /*
  * Run until told to stop: SIGTERM drains, a second one ends what runs, a third ends at once; so do SIGINT and
  * SIGQUIT where there is no master. SIGUSR1 opens the log file anew. To be called before anything in the process

@@ -22,6 +22,7 @@
 #include "fcgi/process/worker.h"
 
 #define DEADLINE_MS 5000
+#define NOBODY      65534
 
 static int reports[2];
 static int life[2]; /* the master's side is [1] */
@@ -30,6 +31,7 @@ static int life[2]; /* the master's side is [1] */
 struct plan {
     bool start_fails;
     bool told_to_end; /* while it starts */
+    bool no_threads;
     bool busy_until_interrupt;
     bool busy_for_ever;
     bool interrupted;
@@ -161,6 +163,16 @@ static void swallow_log(void *ctx, const char *line)
     (void)line;
 }
 
+/* Root has no such limit. */
+static void forbid_threads(void)
+{
+    const struct rlimit one = { 1, 1 };
+
+    if (setrlimit(RLIMIT_NPROC, &one) != 0 ||
+        (geteuid() == 0 && setresuid(NOBODY, NOBODY, NOBODY) != 0))
+        _exit(98);
+}
+
 static pid_t start_worker(struct plan plan, int64_t drain_ms, bool with_master)
 {
     struct worker_hooks hooks = { start, drain, idle, interrupt, stop, &plan, beat, NULL };
@@ -172,6 +184,8 @@ static pid_t start_worker(struct plan plan, int64_t drain_ms, bool with_master)
     if (pid == 0) {
         close(life[1]);
         log_set_sink(swallow_log, NULL);
+        if (plan.no_threads)
+            forbid_threads();
         _exit(worker_run(&options, &hooks));
     }
     return pid;
@@ -231,6 +245,15 @@ static void failed_start_ends_with_the_status_that_says_so(void **state)
     (void)state;
     hear('s');
     assert_int_equal(end_of(worker), WORKER_CANNOT_START);
+}
+
+static void worker_that_may_have_no_threads_says_that_it_cannot_start(void **state)
+{
+    pid_t worker = start_worker((struct plan){ .no_threads = true }, 60000, false);
+
+    (void)state;
+    assert_int_equal(end_of(worker), WORKER_CANNOT_START);
+    hear_nothing();
 }
 
 static void failed_start_that_is_told_to_end_calls_no_other_hook(void **state)
@@ -386,6 +409,8 @@ int main(void)
                                         close_pipes),
         cmocka_unit_test_setup_teardown(failed_start_ends_with_the_status_that_says_so, open_pipes,
                                         close_pipes),
+        cmocka_unit_test_setup_teardown(worker_that_may_have_no_threads_says_that_it_cannot_start,
+                                        open_pipes, close_pipes),
         cmocka_unit_test_setup_teardown(failed_start_that_is_told_to_end_calls_no_other_hook,
                                         open_pipes, close_pipes),
         cmocka_unit_test_setup_teardown(busy_worker_is_interrupted_when_drain_time_is_over,
