@@ -29,9 +29,12 @@ stop_seconds=40         # a little more than DRAIN_SECONDS, which running answer
 socket=$run/parley.sock
 pid_file=$run/parley.pid
 
+# The number may be another program's by now.
 running()
 {
-    [ -s "$pid_file" ] && kill -0 "$(cat "$pid_file")" 2>/dev/null
+    [ -s "$pid_file" ] || return 1
+    pid=$(cat "$pid_file")
+    kill -0 "$pid" 2>/dev/null && tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | head -n 1 | grep -qxF "$program"
 }
 
 start()

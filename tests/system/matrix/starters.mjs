@@ -41,6 +41,9 @@ const spawnFcgi = {
   stop: async (site) => {
     await run(site, 'sh', [spawnScript(site), 'stop']);
     assert.equal((await site.run('sh', [spawnScript(site), 'status'])).code, 3);
+    /* A pid file that was left behind, and the number is another's now: that of this shell. */
+    const stale = 'echo $$ >"$2"; sh "$1" status; code=$?; rm "$2"; exit $code';
+    assert.equal((await site.run('sh', ['-c', stale, 'sh', spawnScript(site), site.path('run/parley.pid')])).code, 3);
   },
   restart: (site) => run(site, 'sh', [spawnScript(site), 'restart']),
 };
