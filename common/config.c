@@ -168,7 +168,8 @@ const struct config_option config_options[] = {
       .section = process,
       STRING(socket_owner),
       .fallback = "",
-      .help = "Its owner, as user, user:group or :group; empty = whoever starts Parley." },
+      .help = "Its owner, as user, user:group or :group; empty = RUN_USER and RUN_GROUP, or "
+              "whoever starts Parley." },
     { .name = "STATUS_ALLOW",
       .section = process,
       NETWORKS(status_allow),

@@ -314,6 +314,10 @@ static enum result give_socket_away(const struct serve *serve, struct fault *fau
 
     if (find_socket_owner(config, &uid, &gid, fault) != RESULT_OK)
         return RESULT_INVALID;
+    if (config->socket_owner[0] == '\0' && serve->privileges.change) {
+        uid = serve->privileges.uid;
+        gid = serve->privileges.gid;
+    }
     privileges_mode(config->socket_mode, &mode);
     return listen_set_access(serve->address, mode, uid, gid, fault);
 }

@@ -332,5 +332,6 @@ describe('files and rights', { concurrency: 2 }, () => {
     const [worker] = fs.readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ');
     assert.match(fs.readFileSync(`/proc/${worker}/status`, 'utf8'), /^Uid:\t65534\t65534\t65534/m);
     assert.equal(fs.statSync(`${dir}/db/p.db`).uid, 65534);
+    assert.equal(fs.statSync(`${dir}/s`).uid, 65534, 'only root could use the socket');
   });
 });
