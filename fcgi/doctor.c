@@ -91,14 +91,22 @@ static int examine(const struct config *config, const char *url)
     return doctor.counts[DOCTOR_FAIL] > 0;
 }
 
+static bool is_site(const char *url)
+{
+    const char *host = text_starts_with(url, "http://")    ? url + strlen("http://")
+                       : text_starts_with(url, "https://") ? url + strlen("https://")
+                                                           : "";
+
+    return *host != '\0' && strchr("/?#", *host) == NULL;
+}
+
 int doctor_command(int argc, char **argv)
 {
     const char *url = argc > 2 ? argv[2] : NULL;
     struct config config;
     int status;
 
-    if (argc > 3 ||
-        (url != NULL && !text_starts_with(url, "http://") && !text_starts_with(url, "https://"))) {
+    if (argc > 3 || (url != NULL && !is_site(url))) {
         fputs("usage: parley doctor [http(s)://the-address-of-the-site]\n", stderr);
         return EXIT_USAGE;
     }

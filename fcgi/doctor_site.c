@@ -19,6 +19,7 @@ struct site {
     struct doctor *doctor;
     char url[CAP_URL];          /* without a slash at its end */
     char server[DOCTOR_HEADER]; /* what the web server calls itself */
+    bool answers;               /* whoever it is */
 };
 
 static void ask(struct site *site, const char *method, const char *path, const char *headers,
@@ -44,6 +45,7 @@ static void judge_absence(struct site *site, const struct doctor_reply *reply)
     struct doctor *doctor = site->doctor;
     char words[300];
 
+    site->answers = reply->end == RELAY_COMPLETE;
     doctor_reply_words(reply, words, sizeof words);
     if (doctor_tls_remedy(reply->end) != NULL)
         doctor_say(doctor, DOCTOR_FAIL, "site", doctor_tls_remedy(reply->end),
@@ -350,6 +352,8 @@ void doctor_site(struct doctor *doctor, const char *url)
         check_arrivals(&site);
         check_methods(&site);
         check_cors(&site);
+        check_private_files(&site);
+    } else if (site.answers) {
+        check_private_files(&site);
     }
-    check_private_files(&site);
 }

@@ -71,7 +71,7 @@ describe('a sound installation', () => {
     assert.equal(mock.requests.length, 0);
   });
   test('wrong usage says how', async () => {
-    for (const args of [['not-a-url'], ['http://a', 'http://b']]) assert.equal((await doctor({}, ...args)).code, 2);
+    for (const args of [['not-a-url'], ['http://'], ['https:///path'], ['http://a', 'http://b']]) assert.equal((await doctor({}, ...args)).code, 2);
   });
 });
 
@@ -226,6 +226,8 @@ describe('planted faults of the web server', { concurrency: 2 }, () => {
   });
 
   test('an address where nobody answers', async () => {
-    finding(await doctor({}, `http://127.0.0.1:${await freePort()}`), 'FAIL', /site: the web server does not answer/, /DNS/);
+    const result = await doctor({}, `http://127.0.0.1:${await freePort()}`);
+    finding(result, 'FAIL', /site: the web server does not answer/, /DNS/);
+    assert.doesNotMatch(result.stdout, /private files/, 'nobody could tell');
   });
 });
