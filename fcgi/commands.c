@@ -238,6 +238,15 @@ static const char *plain_name(const char *argument)
     return argument;
 }
 
+/* A key that is shown once is lost when the disk is full, and a script must hear of it. */
+static int written(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "parley: the output cannot be written: %s\n", strerror(errno));
+    return status != 0 ? status : 1;
+}
+
 static bool asks_for_help(int argc, char **argv)
 {
     return argc == 3 && strcmp(plain_name(argv[2]), "help") == 0 && *argv[2] == '-';
@@ -251,9 +260,9 @@ int commands_run(int argc, char **argv)
         if (strcmp(commands[i].name, name) != 0)
             continue;
         if (!asks_for_help(argc, argv))
-            return commands[i].run(argc, argv);
+            return written(commands[i].run(argc, argv));
         print_command(stdout, &commands[i], "usage: parley ");
-        return 0;
+        return written(0);
     }
     if (name != NULL)
         fprintf(stderr, "parley: there is no command '%s'\n\n", name);

@@ -3,11 +3,12 @@
  * below a path; and the administrator's check-config.
  */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { eventually, parleyCommand, startParley, tempDir } from './harness.mjs';
+import { PARLEY, eventually, parleyCommand, startParley, tempDir } from './harness.mjs';
 import { startMock } from './mock_provider.mjs';
 
 let mock;
@@ -170,6 +171,14 @@ describe('check-config', { concurrency: true }, () => {
       assert.match(stderr, /There is no database sqlite:data\/p\.db.*PARLEY_ENV/);
     }
     assert.deepEqual(fs.readdirSync(dir), []);
+  });
+
+  test('output that cannot be written is no success', () => {
+    for (const args of ['version', 'check-config']) {
+      const { status, stderr } = spawnSync('sh', ['-c', `"$0" ${args} >/dev/full`, PARLEY], { env: { PATH: process.env.PATH, PARLEY_ENV: '/dev/null' }, encoding: 'utf8' });
+      assert.equal(status, 1, args);
+      assert.match(stderr, /the output cannot be written/);
+    }
   });
 
   test('--help behind a command tells about it and does nothing else', async (t) => {
