@@ -288,8 +288,12 @@ static enum result init(struct serve *serve, const struct config *config,
     serve->pid_fd = serve->board_fd = -1;
     set_umask(config->umask);
     if (privileges_read(config->run_user, config->run_group, &serve->privileges, fault) !=
-        RESULT_OK)
-        return RESULT_INVALID;
+        RESULT_OK) {
+        if (handover == NULL || strcmp(fault->code, "not_root") != 0)
+            return RESULT_INVALID;
+        log_warn("reload_needs_restart", LOG_STR("option", fault->field));
+        serve->privileges.change = false;
+    }
     serve->board = scoreboard_open(handover != NULL ? handover->board_fd : -1, PARLEY_VERSION,
                                    &serve->board_fd);
     if (serve->board == NULL)

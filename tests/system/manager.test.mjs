@@ -189,6 +189,24 @@ describe('a new program', { concurrency: 2 }, () => {
     assert.ok(await eventually(() => lines.some((l) => /program_refused.*"status":127.*cannot be executed/.test(l))), lines.join('\n'));
   });
 
+  test('does not end where the settings want a user that only root could become', async (t) => {
+    const dir = tempDir(t);
+    const lines = [];
+    const program = path.join(dir, 'parley');
+    const nobody = process.getuid() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
+    const [command, ...args] = [...nobody, program, 'serve', '--listen', `unix:${dir}/s`, '--workers', '1'];
+    fs.copyFileSync(PARLEY, program);
+    fs.writeFileSync(path.join(dir, 'env'), '');
+    if (nobody.length) fs.chownSync(dir, 65534, 65534);
+    const child = start(command, args, { cwd: dir, env: { PATH: process.env.PATH, PARLEY_ENV: path.join(dir, 'env') }, lines: (text) => lines.push(text) });
+    t.after(() => end(child));
+    assert.ok(await eventually(() => lines.some((l) => l.includes('worker_serving'))), child.output);
+    fs.writeFileSync(path.join(dir, 'env'), 'RUN_USER=root\n');
+    child.kill('SIGUSR2');
+    assert.ok(await eventually(() => child.exitCode !== null || lines.some((l) => l.includes('"switched"'))), child.output);
+    assert.match(child.output, /reload_needs_restart.*RUN_USER/);
+  });
+
   test('keeps the counts of the scoreboard', async (t) => {
     const parley = await withSettings({});
     t.after(() => parley.stop());
