@@ -168,6 +168,25 @@ describe('when something fails', () => {
     });
     return go;
   }
+  /* Keep a reply, as it is now, until the function that it gives is called, which resolves when the page has seen it. */
+  async function holdReply(pattern) {
+    let go;
+    let tell;
+    const held = new Promise((resolve) => { go = resolve; });
+    const asked = new Promise((resolve) => { tell = resolve; });
+    await page.route(pattern, async (route) => {
+      const response = await route.fetch();
+      tell();
+      await held;
+      await route.fulfill({ response });
+    });
+    return Object.assign(async () => {
+      const seen = page.waitForEvent('requestfinished', (request) => request.url().includes('/api/conversations/conv'));
+      go();
+      await seen;
+      await page.evaluate(() => new Promise(requestAnimationFrame));
+    }, { asked });
+  }
   const questions = () => fixture.requests.filter((one) => one.path === 'api/chat/stream').map((one) => one.body);
 
   test('who types faster than the server says how it is configured loses nothing', async () => {
@@ -197,6 +216,22 @@ describe('when something fails', () => {
     listed();
     await answered(page);
     assert.equal(questions()[0].model, 'mock-2');
+  });
+
+  test('who types faster than a look for news comes back keeps what was asked meanwhile', async () => {
+    await open();
+    await say(page, 'one');
+    await answered(page);
+    await page.reload();
+    await answered(page);
+    const arrived = await holdReply('**/api/conversations/conv*');
+    [...fixture.conversations.values()][0].messages[0].status = 'edited';
+    await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+    await arrived.asked;
+    await say(page, 'two');
+    await page.waitForFunction(() => document.querySelectorAll('.message.assistant[aria-busy="false"]').length === 2);
+    await arrived();
+    assert.deepEqual(await texts('.bubble'), ['one', 'two']);
   });
 
   test('a server that does not say how it is configured is asked all the same', async () => {

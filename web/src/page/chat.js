@@ -58,6 +58,7 @@ export function createChat(parts, on) {
 
   /** Follow an answer to its end and show what becomes of it. `question`: {text, pictures} for another try. */
   async function follow(answer, source, question) {
+    shown += 1; // whatever was loading is about a screen of the past
     const turn = shown;
     let settled = null;
     composer.setRunning(true);
