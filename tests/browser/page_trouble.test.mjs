@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { answered, openPage, say, shoot } from './browser.mjs';
-import { startFixture } from './fixture.mjs';
+import { makeGate, startFixture } from './fixture.mjs';
 import { browser, fixture, lastAnswer, open, page, texts, useFixture, usePage } from './page_setup.mjs';
 
 const refuse = (status, code, more = {}) => ({ refuse: { status, body: { error: `English: ${code}.`, code, ...more } } });
@@ -232,6 +232,52 @@ describe('when something fails', () => {
     await page.waitForFunction(() => document.querySelectorAll('.message.assistant[aria-busy="false"]').length === 2);
     await arrived();
     assert.deepEqual(await texts('.bubble'), ['one', 'two']);
+  });
+
+  test('who types faster than a conversation opens asks in that one, below what was said there', async () => {
+    await open();
+    await say(page, 'one');
+    await answered(page);
+    await page.click('#new-chat');
+    await say(page, 'two');
+    await answered(page);
+    const [first] = fixture.conversations.keys();
+    const arrived = await holdReply('**/api/conversations/conv*');
+    await page.click('#conversations .title >> text=one');
+    await arrived.asked;
+    await say(page, 'three');
+    assert.equal(await page.inputValue('#field'), 'three');
+    await arrived();
+    await page.waitForFunction(() => document.querySelectorAll('.message.assistant[aria-busy="false"]').length === 2);
+    assert.deepEqual(await texts('.bubble'), ['one', 'three']);
+    assert.equal(questions().at(-1).conversation_id, first);
+    assert.equal(await page.inputValue('#field'), '');
+  });
+
+  test('a conversation that cannot be opened is where one asks all the same; one that is gone leaves room for a new one', async () => {
+    await open();
+    await say(page, 'one');
+    await answered(page);
+    await page.click('#new-chat');
+    await say(page, 'two');
+    await answered(page);
+    const [first, second] = fixture.conversations.keys();
+    await page.route(`**/api/conversations/${first}`, (route) => route.fulfill({ status: 500, body: '' }));
+    await page.click('#conversations .title >> text=one');
+    await page.waitForSelector('.notice.error');
+    await say(page, 'three');
+    await answered(page);
+    assert.equal(questions().at(-1).conversation_id, first);
+    fixture.conversations.delete(second);
+    const gate = makeGate();
+    fixture.reply = () => ({ deltas: ['half ', 'done'], gate: gate.wait });
+    await say(page, 'four');
+    gate.open();
+    await page.waitForFunction(() => [...document.querySelectorAll('.answer-text')].at(-1).textContent.trim() === 'half');
+    await page.click('#conversations .title >> text=two');
+    await page.waitForSelector('.greeting');
+    assert.match(await page.textContent('.banner'), /does not exist any more/);
+    await page.waitForFunction(() => document.querySelectorAll('#conversations .title').length === 1);
   });
 
   test('a server that does not say how it is configured is asked all the same', async () => {

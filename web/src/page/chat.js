@@ -22,6 +22,8 @@ export function createChat(parts, on) {
   let conversation = null;
   let run = null;
   let shown = 0; // grows with each change of what is on the screen, so that late replies find out they are late
+  let opening = false; // a conversation is on its way
+  let eager = false; // and somebody could not wait to ask in it
   let known = ''; // what the last load or answer showed: message ids and states
   const channel = 'BroadcastChannel' in window ? new BroadcastChannel(`parley:${client.base}`) : null;
 
@@ -169,8 +171,11 @@ export function createChat(parts, on) {
       { path: `api/messages/${encodeURIComponent(messageId)}/continue`, body: {}, streamOnly: true, partial: answer }, question);
   }
 
-  function send(text, pictures = []) {
-    if (run) return false;
+  /** False when it cannot be sent now. `takePictures()` hands over those that go with it. */
+  function send(text, takePictures) {
+    eager = opening;
+    if (run || opening) return false;
+    const pictures = takePictures();
     const question = { text, pictures };
     add(createQuestion(text, { pictures }));
     const answer = makeAnswer();
@@ -179,7 +184,7 @@ export function createChat(parts, on) {
     return true;
   }
 
-  const isEmpty = () => !run && !log.querySelector('.message');
+  const isEmpty = () => !run && !opening && !log.querySelector('.message');
 
   const digest = (messages) => messages.map((message) => `${message.id ?? message.message_id}:${message.status ?? ''}`).join();
 
@@ -211,9 +216,23 @@ export function createChat(parts, on) {
     scroll.toEnd();
   }
 
+  /** From now on this is where one asks, though its messages are still to come. */
+  function openUp(id) {
+    const turn = leave();
+    opening = true;
+    remember(id);
+    log.replaceChildren(h('div', { class: 'waiting', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')));
+    return turn;
+  }
+
+  function opened() {
+    opening = false;
+    if (eager) composer.submit();
+  }
+
   /** Show a conversation from the server. Resolves to false when it is not there (any more). */
   async function load(id, { quiet = false } = {}) {
-    const turn = quiet ? shown : leave();
+    const turn = quiet ? shown : openUp(id);
     try {
       const reply = await client.conversation(id);
       if (turn !== shown || run) return true;
@@ -221,12 +240,16 @@ export function createChat(parts, on) {
       if (quiet && digest(messages) === known) return true;
       known = digest(messages);
       shown += 1;
-      remember(id);
       showMessages(messages);
+      opened();
       return true;
     } catch (error) {
       if (turn !== shown || quiet) return true;
-      if (error.status === 404 || error.status === 400) return false;
+      if (error.status === 404 || error.status === 400) {
+        start();
+        return false;
+      }
+      opening = false;
       log.replaceChildren(h('div', { class: 'notice error' }, icon('alert'), h('span', {}, errorText(error)),
         h('button', { type: 'button', class: 'small-button', onclick: () => load(id) }, t('retry'))));
       on.trouble();
@@ -238,6 +261,8 @@ export function createChat(parts, on) {
   function leave() {
     shown += 1;
     known = '';
+    opening = false;
+    eager = false;
     run?.leave();
     run = null;
     composer.setRunning(false);
@@ -269,7 +294,7 @@ export function createChat(parts, on) {
     start,
     /** Greet once more, with the name or language that came meanwhile; what was said already stays. */
     greet() {
-      if (isEmpty()) greet();
+      if (isEmpty() && !log.querySelector('.notice')) greet();
     },
     stop: () => run?.stop(),
     conversation: () => conversation,
@@ -278,7 +303,8 @@ export function createChat(parts, on) {
     async restore() {
       if (!isEmpty()) return;
       const id = tab.get('conversation') ?? prefs.get('conversation');
-      if (!id || !(await load(id))) start();
+      if (id) await load(id);
+      else start();
     },
   };
 }

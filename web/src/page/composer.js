@@ -59,6 +59,7 @@ export function startComposer(nodes, on) {
   refresh();
   return {
     refresh,
+    submit,
     focus: () => field.focus(),
     setLimit(characters) {
       limit = characters;

@@ -94,7 +94,7 @@ function start() {
 
   const composer = startComposer(
     { form: $('composer'), field: $('field'), send: $('send'), stop: $('stop'), count: $('count') },
-    { send: (text) => chat.send(text, pictures.take()), stop: () => chat.stop() });
+    { send: (text) => chat.send(text, pictures.take), stop: () => chat.stop() });
   const pictures = startPictures(
     { button: $('attach'), input: $('picture'), camera: $('camera'), tray: $('tray'), form: $('composer') },
     { problem });
@@ -134,7 +134,10 @@ function start() {
     changed: () => {},
     async open(id) {
       if (await chat.load(id)) composer.focus();
-      else problem(t('error_gone'));
+      else {
+        problem(t('error_gone'));
+        sidebar.load();
+      }
     },
     removed(id) {
       chat.tellRemoved(id);
