@@ -59,6 +59,33 @@ describe('a conversation', () => {
     assert.equal(await page.evaluate(() => document.activeElement.id), 'field');
   });
 
+  test('Stop before the server was heard of: it is told as soon as it can be, and what never arrived is asked by "Answer again"', async () => {
+    await open();
+    let release;
+    const held = new Promise((resolve) => { release = resolve; });
+    await page.route('**/api/chat/stream', async (route) => {
+      await held;
+      await route.continue();
+    }, { times: 1 });
+    fixture.reply = () => ({ deltas: ['never seen'], gate: makeGate().wait });
+    await say(page, 'slow');
+    await page.click('#stop');
+    release();
+    await answered(page);
+    assert.match(await page.textContent('.notice'), /Stopped/);
+    assert.equal([...fixture.answers.values()][0].status, 'stopped');
+
+    fixture.reply = ({ message }) => ({ deltas: [`Now: ${message}`] });
+    await page.route('**/api/chat/stream', () => {}, { times: 1 });
+    await say(page, 'lost');
+    await page.click('#stop');
+    await page.waitForSelector('.message:last-child .notice');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'field');
+    await page.click('.message:last-child [aria-label="Answer again"]');
+    await page.waitForFunction(() => [...document.querySelectorAll('.answer-text')].at(-1).textContent.trim() === 'Now: lost');
+    assert.equal(fixture.conversations.size, 1, 'both in one conversation');
+  });
+
   test('Enter sends, Shift+Enter breaks the line, the field grows', async () => {
     await open();
     const height = () => page.$eval('#field', (field) => field.offsetHeight);

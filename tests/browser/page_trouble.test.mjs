@@ -144,6 +144,26 @@ describe('when something fails', () => {
     assert.equal(await page.isVisible('.notice'), false);
   });
 
+  test('a question that failed is asked again where the conversation is now, though another was asked since', async () => {
+    fixture.reply = ({ message }) => (message === 'limited' ? refuse(429, 'rate_limited') : breakOff('provider_stream_cut', 'Half'));
+    await open();
+    await say(page, 'limited');
+    await answered(page);
+    await say(page, 'broken');
+    await answered(page);
+    fixture.reply = ({ message }) => ({ deltas: [`Now: ${message}`] });
+    await say(page, 'other');
+    await answered(page);
+    for (const text of ['limited', 'broken']) {
+      await page.locator('.notice.error button').first().click();
+      await page.waitForFunction((wanted) => [...document.querySelectorAll('.answer-text')].at(-1).textContent.trim() === wanted, `Now: ${text}`);
+      await answered(page);
+    }
+    assert.deepEqual(await texts('.bubble'), ['other', 'limited', 'broken']);
+    assert.equal(await page.locator('.message').count(), 6);
+    assert.equal(fixture.conversations.size, 1);
+  });
+
   test('nothing, garbage or a web page instead of a stream is an error, not a hang', async () => {
     const raws = { nothing: '', garbage: '\0\xff\n\ndata: {"content":\n\ndata: 7\n\ndata: null\n\n', page: '<html>502</html>' };
     fixture.reply = ({ message }) => ({ raw: raws[message] });

@@ -66,6 +66,8 @@ export function createLink() {
 export function followAnswer(client, source, link, on) {
   const leaving = new AbortController();
   const state = { messageId: source.messageId ?? null, offset: source.after ?? 0, ended: null, stopping: false };
+  let begun;
+  const head = new Promise((resolve) => { begun = resolve; });
   const timing = { sentAt: 0, firstAt: 0, lastAt: 0, deltas: 0 };
   const andTools = () => (link.tools ? '&tool_calls=true' : '');
   const question = () => ({ ...source.body, ...source.choose?.(), ...(link.tools ? { tool_calls: true } : {}) });
@@ -73,6 +75,7 @@ export function followAnswer(client, source, link, on) {
   function begin(frame) {
     if (!frame.message_id || state.messageId === frame.message_id) return;
     state.messageId = frame.message_id;
+    begun();
     on.start?.(frame);
   }
 
@@ -254,6 +257,8 @@ export function followAnswer(client, source, link, on) {
   async function stop() {
     if (state.stopping) return;
     state.stopping = true;
+    // Sent, but without a name so far: it comes within a second, unless the question was lost.
+    if (timing.sentAt && !state.messageId) await Promise.race([head, pause(STOP_GRACE_MS, leaving.signal)]).catch(() => {});
     if (state.messageId) {
       try {
         await client.stop(state.messageId);

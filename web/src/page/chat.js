@@ -49,11 +49,13 @@ export function createChat(parts, on) {
 
   const makeAnswer = () => add(createAnswer({ markdown: parts.markdown(), speak: parts.speak, name: parts.name() }));
 
-  function actionsFor(messageId, answer, question) {
+  /** `source`: what was asked, for an answer that has no id: it was stopped before the server was heard of. */
+  function actionsFor(messageId, answer, question, source = {}) {
+    const regenerate = () => (messageId ? again(answer, question) : retry(answer, source, {}, question));
     return {
       readAloud: parts.readAloud,
       rate: messageId ? (rating) => client.rate(messageId, rating) : null,
-      regenerate: question !== null ? () => again(answer, question) : null,
+      regenerate: question !== null ? regenerate : null,
       proceed: messageId ? () => proceed(answer, messageId, question) : null,
     };
   }
@@ -93,14 +95,14 @@ export function createChat(parts, on) {
   function conclude(answer, last, messageId, source, question) {
     const failure = failureOf(last, answer.text);
     if (!failure) {
-      answer.end(last, actionsFor(messageId, answer, question));
+      answer.end(last, actionsFor(messageId, answer, question, source));
       if (last.provider) on.demo(last.provider === 'demo');
       parts.speak(answer.text.trim().slice(0, SPOKEN_MAX) || t('answer_over'));
       return;
     }
     if (failure.code === 'aborted' || (failure.code === 'interrupted' && answer.text)) {
       const reason = failure.code === 'aborted' ? 'stopped' : 'interrupted';
-      answer.end({ finish_reason: reason }, actionsFor(messageId, answer, question));
+      answer.end({ finish_reason: reason }, actionsFor(messageId, answer, question, source));
       return;
     }
     if (failure.code === 'unknown_conversation' && source.body?.conversation_id) {
@@ -124,7 +126,7 @@ export function createChat(parts, on) {
     }
     const text = errorText(failure);
     const asked = question || source.messageId;
-    answer.fail(text, asked && !isFinal(failure) ? () => retry(answer, source, failure, question) : null);
+    answer.fail(text, asked && !isFinal(failure) ? () => retry(answer, source, failure, question) : null, source.streamOnly);
     // To be mended rather than repeated.
     if (question && isFinal(failure)) composer.restore(question.text);
     parts.speak(text);
@@ -133,12 +135,23 @@ export function createChat(parts, on) {
 
   function retry(answer, source, failure, question) {
     if (run) return;
-    answer.remove();
-    // Not accepted yet: the same client_message_id, so that a question that did arrive is not asked twice.
-    if (source.body && !failure.done) follow(makeAnswer(), source, question);
-    else if (source.messageId && !failure.done) follow(makeAnswer(), { messageId: source.messageId, after: 0 }, question);
-    else again(null, question);
+    const isLast = answer.node === log.lastElementChild;
+    const asked = answer.node.previousElementSibling;
+    const view = makeAnswer();
     composer.focus();
+    if (source.messageId && !failure.done) {
+      answer.node.replaceWith(view.node);
+      follow(view, { messageId: source.messageId, after: 0 }, question);
+      return;
+    }
+    answer.remove();
+    // Something else was asked since: what is asked again goes to the end, and its question with it.
+    if (!isLast) view.node.before(asked);
+    // Not accepted yet: the same client_message_id, so that a question that did arrive is not asked twice.
+    if (source.streamOnly && !failure.done) follow(view, source, question);
+    else if (source.body && !failure.done)
+      follow(view, { ...source, body: { ...source.body, conversation_id: conversation ?? undefined } }, question);
+    else follow(view, isLast ? anewSource(question) : askSource(question), question);
   }
 
   const askSource = (question) => ({
@@ -153,14 +166,16 @@ export function createChat(parts, on) {
   });
 
   /** Another answer to the last question. */
+  const anewSource = (question) => (conversation
+    ? { path: `api/conversations/${encodeURIComponent(conversation)}/regenerate`, body: {}, choose: parts.choice, streamOnly: true }
+    : askSource(question));
+
   function again(answer, question) {
     if (run) return;
-    answer?.remove();
+    answer.remove();
     const view = makeAnswer();
     composer.focus();
-    follow(view, conversation
-      ? { path: `api/conversations/${encodeURIComponent(conversation)}/regenerate`, body: {}, choose: parts.choice, streamOnly: true }
-      : askSource(question), question);
+    follow(view, anewSource(question), question);
   }
 
   /** Let the model go on where it was interrupted. */

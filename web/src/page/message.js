@@ -155,7 +155,7 @@ export function createAnswer(tools) {
         interrupted: 'interrupted' }[info.finish_reason];
       if (note) {
         const go = ['interrupted', 'cut_by_length'].includes(note) && actions.proceed
-          ? h('button', { type: 'button', class: 'small-button', onclick: actions.proceed }, t('continue')) : null;
+          ? h('button', { type: 'button', class: 'small-button', onclick: actions.proceed, 'data-last-only': true }, t('continue')) : null;
         notice('quiet', t(note), go);
       }
       if (info.provider === 'knowledge') notice('quiet', t('quoted'));
@@ -163,10 +163,10 @@ export function createAnswer(tools) {
       if (sources) foot.before(sources);
       setFoot(info, actions);
     },
-    /** It failed: say so, and offer to try again. */
-    fail(text, retry) {
+    /** It failed: say so, and offer to try again, or only as long as nothing else was asked. */
+    fail(text, retry, lastOnly) {
       over();
-      const again = retry ? h('button', { type: 'button', class: 'small-button', onclick: retry }, icon('again'), t('retry')) : null;
+      const again = retry ? h('button', { type: 'button', class: 'small-button', onclick: retry, 'data-last-only': lastOnly }, icon('again'), t('retry')) : null;
       notice('error', text, again);
       setFoot({}, {});
     },
