@@ -75,6 +75,33 @@ describe('an answer is not lost', () => {
     assert.deepEqual(await other.$$eval('.bubble', (nodes) => nodes.map((node) => node.textContent)), ['one', 'two']);
   });
 
+  test('two tabs: an answer made again replaces the first in both, and what a busy tab missed is shown when it has time', async () => {
+    await open();
+    await say(page, 'one');
+    await answered(page);
+    const other = await page.context().newPage();
+    await other.goto(fixture.url);
+    await answered(other);
+    const shows = (tab, wanted) => tab.waitForFunction((list) => [...document.querySelectorAll('.bubble, .answer-text')]
+      .map((node) => node.textContent.trim()).join() === list.join(), wanted);
+    fixture.reply = ({ message, regenerate }) => ({ deltas: [regenerate ? 'Again.' : `Now: ${message}`] });
+    await other.click('[aria-label="Answer again"]');
+    for (const tab of [other, page]) await shows(tab, ['one', 'Again.']);
+
+    let release;
+    const held = new Promise((resolve) => { release = resolve; });
+    await other.route('**/api/chat/stream/*', async (route) => {
+      await held;
+      await route.continue();
+    });
+    for (const text of ['two', 'three']) {
+      await say(page, text);
+      await answered(page);
+    }
+    release();
+    for (const tab of [page, other]) await shows(tab, ['one', 'Again.', 'two', 'Now: two', 'three', 'Now: three']);
+  });
+
   test('a host that holds streams back: the page notices and asks by long-poll', async () => {
     const gate = makeGate();
     const text = 'slow but steady '.repeat(16);

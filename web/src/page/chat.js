@@ -24,6 +24,7 @@ export function createChat(parts, on) {
   let shown = 0; // grows with each change of what is on the screen, so that late replies find out they are late
   let opening = false; // a conversation is on its way
   let eager = false; // and somebody could not wait to ask in it
+  let missed = false; // another tab changed something while this one was busy
   let known = ''; // what the last load or answer showed: message ids and states
   const channel = 'BroadcastChannel' in window ? new BroadcastChannel(`parley:${client.base}`) : null;
 
@@ -71,8 +72,9 @@ export function createChat(parts, on) {
       start(ids) {
         if (turn !== shown) return;
         if (ids.conversation_id) remember(ids.conversation_id);
-        if (source.body && question)
-          channel?.postMessage({ type: 'asked', conversation, messageId: ids.message_id, text: question.text });
+        // A plain question can be added by the others; where an answer was replaced or goes on, they look for themselves.
+        if (source.body) channel?.postMessage(source.streamOnly ? { type: 'changed', conversation }
+          : { type: 'asked', conversation, messageId: ids.message_id, text: question.text });
       },
       text: (piece) => answer.push(piece),
       reasoning: (piece) => answer.think(piece),
@@ -89,6 +91,7 @@ export function createChat(parts, on) {
     if (turn !== shown) return;
     composer.setRunning(false);
     conclude(answer, settled, mine.messageId, source, question);
+    catchUp();
     on.settled();
   }
 
@@ -243,6 +246,7 @@ export function createChat(parts, on) {
   function opened() {
     opening = false;
     if (eager) composer.submit();
+    catchUp();
   }
 
   /** Show a conversation from the server. Resolves to false when it is not there (any more). */
@@ -278,6 +282,7 @@ export function createChat(parts, on) {
     known = '';
     opening = false;
     eager = false;
+    missed = false;
     run?.leave();
     run = null;
     composer.setRunning(false);
@@ -291,13 +296,24 @@ export function createChat(parts, on) {
     composer.focus();
   }
 
+  /** Look for what another tab did meanwhile. */
+  function catchUp() {
+    if (!missed || run) return;
+    missed = false;
+    load(conversation, { quiet: true });
+  }
+
   channel?.addEventListener('message', ({ data }) => {
-    if (data.type === 'asked' && data.conversation === conversation && conversation && !run) {
+    if (data.conversation !== conversation || !conversation) return;
+    if (data.type === 'removed') start();
+    else if (run || opening || data.type === 'changed') {
+      missed = true;
+      if (!opening) catchUp();
+    } else if (data.type === 'asked') {
       add(createQuestion(data.text));
       follow(makeAnswer(), { messageId: data.messageId, after: 0 }, { text: data.text, pictures: [] });
       scroll.toEnd();
     }
-    if (data.type === 'removed' && data.conversation === conversation && conversation) start();
   });
   document.addEventListener('visibilitychange', () => {
     if (!document.hidden && conversation && !run && known) load(conversation, { quiet: true });
