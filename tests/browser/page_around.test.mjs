@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { answered, axe, openPage, say, shoot } from './browser.mjs';
+import { makeGate } from './fixture.mjs';
 import { browser, fixture, open, page, texts, usePage } from './page_setup.mjs';
 
 describe('around the conversation', () => {
@@ -58,6 +59,49 @@ describe('around the conversation', () => {
     await page.keyboard.type('Felines');
     await page.keyboard.press('Enter');
     await page.waitForSelector('#conversations .title >> text=Felines');
+  });
+
+  test('a conversation is listed from its first word on, and who is at work in the list is not disturbed by an answer', async () => {
+    const gate = makeGate();
+    fixture.reply = () => ({ deltas: ['One ', 'two'], gate: gate.wait });
+    await open();
+    const titles = (wanted) => page.waitForFunction((list) => [...document.querySelectorAll('#conversations .title')]
+      .map((node) => node.textContent).join() === list.join(), wanted);
+    const focused = () => page.evaluate(() => document.activeElement.className);
+    const listed = () => page.waitForResponse(/api\/conversations$/);
+    await say(page, 'running');
+    await titles(['running']);
+    await page.focus('#conversations .more');
+    await page.keyboard.press('Enter');
+    const first = listed();
+    gate.open(2);
+    await answered(page);
+    await first;
+    assert.equal(await page.isVisible('.pop'), true);
+    await page.click('.pop >> text=Delete');
+    await page.press('dialog', 'Escape');
+    await page.waitForFunction(() => document.activeElement.className.includes('more'));
+
+    await say(page, 'another');
+    await page.click('#conversations .more');
+    await page.click('.pop >> text=Rename');
+    await page.keyboard.type('New ');
+    const second = listed();
+    gate.open(2);
+    await page.waitForFunction(() => document.querySelectorAll('.message.assistant[aria-busy="false"]').length === 2);
+    await second;
+    await page.keyboard.type('name');
+    await page.click('#field');
+    await titles(['New name']);
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'field', 'it stays where one clicked');
+    const third = listed();
+    await page.fill('#field', 'x');
+    await page.focus('#conversations .title');
+    await page.evaluate(() => document.getElementById('field').form.requestSubmit());
+    gate.open(2);
+    await third;
+    await page.waitForFunction(() => document.querySelectorAll('.message.assistant[aria-busy="false"]').length === 3);
+    assert.equal(await focused(), 'title');
   });
 
   test('the list can be searched', async () => {

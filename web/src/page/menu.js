@@ -4,7 +4,7 @@
 import { h } from '../dom.js';
 
 /** A small menu at a button. `entries`: nodes. Closes on Escape, on a click elsewhere, after a choice. */
-export function openMenu(button, entries) {
+export function openMenu(button, entries, onClosed = () => {}) {
   document.querySelector('.pop')?.remove();
   const menu = h('div', { class: 'pop', role: 'group', 'aria-label': button.getAttribute('aria-label') }, ...entries);
   const abort = new AbortController();
@@ -21,9 +21,15 @@ export function openMenu(button, entries) {
   const below = place.bottom + 4;
   menu.style.top = `${below + size.height < window.innerHeight ? below : Math.max(8, place.top - size.height - 10)}px`;
   button.setAttribute('aria-expanded', 'true');
-  menu.addEventListener('click', () => close(false));
+  menu.addEventListener('click', () => {
+    close(false);
+    onClosed();
+  });
   document.addEventListener('pointerdown', (event) => {
-    if (!menu.contains(event.target) && !button.contains(event.target)) close(false);
+    if (menu.contains(event.target) || button.contains(event.target)) return;
+    close(false);
+    // Not before the click has found what it is meant for.
+    document.addEventListener('click', onClosed, { once: true });
   }, { signal: abort.signal });
   menu.addEventListener('keydown', (event) => {
     const items = [...menu.children];
@@ -31,10 +37,14 @@ export function openMenu(button, entries) {
     if (event.key === 'Escape') {
       event.preventDefault();
       close(true);
+      onClosed();
     } else if (step) {
       event.preventDefault();
       items[(items.indexOf(document.activeElement) + step + items.length) % items.length].focus();
-    } else if (event.key === 'Tab') close(false);
+    } else if (event.key === 'Tab') {
+      close(false);
+      onClosed();
+    }
   });
   entries[0].focus();
 }

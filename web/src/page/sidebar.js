@@ -78,6 +78,7 @@ export function startSidebar(client, nodes, on) {
   let available = true;
   let asked = 0;
   let loaded = false;
+  let stale = false; // what is shown is not what is known
 
   const titleOf = (conversation) => conversation.title || t('untitled');
 
@@ -91,16 +92,18 @@ export function startSidebar(client, nodes, on) {
       if (keep && title && title !== conversation.title) {
         try {
           await client.rename(idOf(conversation), title);
-          conversation.title = title;
+          for (const one of conversations) if (idOf(one) === idOf(conversation)) one.title = title;
           on.changed();
         } catch (error) {
           on.problem(error);
         }
       }
+      field.replaceWith(titleOf(conversation));
       show();
-      list.querySelector(`[data-id="${CSS.escape(idOf(conversation))}"] .title`)?.focus();
+      if (document.activeElement === document.body) focusOn(idOf(conversation), 'title');
     };
     field.addEventListener('keydown', (event) => {
+      if (event.isComposing) return;
       if (event.key === 'Enter') finish(true);
       if (event.key === 'Escape') {
         event.preventDefault();
@@ -114,16 +117,19 @@ export function startSidebar(client, nodes, on) {
   }
 
   async function remove(conversation) {
-    if (!(await confirmDialog(t('delete_title'), t('delete_text', { title: titleOf(conversation) }), t('delete')))) return;
+    if (!(await confirmDialog(t('delete_title'), t('delete_text', { title: titleOf(conversation) }), t('delete'))))
+      return focusOn(idOf(conversation), 'more');
     try {
       await client.remove(idOf(conversation));
-      conversations = conversations.filter((other) => other !== conversation);
+      asked += 1; // a list that is on its way still has it
+      conversations = conversations.filter((other) => idOf(other) !== idOf(conversation));
       show();
       on.removed(idOf(conversation));
       nodes.newChat.focus();
     } catch (error) {
       on.problem(error);
     }
+    return undefined;
   }
 
   function menuFor(item, conversation, button) {
@@ -136,7 +142,9 @@ export function startSidebar(client, nodes, on) {
       link('markdown', t('export_markdown')),
       link('json', t('export_json')),
       entry('trash', t('delete'), () => remove(conversation), true),
-    ]);
+    ], () => {
+      if (stale) show();
+    });
   }
 
   function itemFor(conversation) {
@@ -156,7 +164,13 @@ export function startSidebar(client, nodes, on) {
     return item;
   }
 
+  const focusOn = (id, kind) => list.querySelector(`[data-id="${CSS.escape(id)}"] .${kind}`)?.focus();
+
+  /** The list anew; while somebody is at work in it, it waits. */
   function show() {
+    stale = list.querySelector('.rename, .pop') !== null;
+    if (stale) return;
+    const focused = list.contains(document.activeElement) ? document.activeElement : null;
     search.hidden = !available || (conversations.length < 5 && !search.value);
     const children = [];
     if (loaded && conversations.length === 0) children.push(h('p', { class: 'empty' }, t(search.value ? 'nothing_found' : 'no_conversations')));
@@ -166,6 +180,8 @@ export function startSidebar(client, nodes, on) {
     }
     if (next) children.push(h('button', { type: 'button', class: 'small-button', onclick: () => load({ more: true }) }, t('show_more')));
     list.replaceChildren(...children);
+    const id = focused?.closest('[data-id]')?.dataset.id;
+    if (id) focusOn(id, focused.classList.contains('more') ? 'more' : 'title');
   }
 
   async function load({ more = false } = {}) {
@@ -185,7 +201,10 @@ export function startSidebar(client, nodes, on) {
     } catch (error) {
       if (error.absent) available = false;
     }
-    if (!list.querySelector('.rename')) show();
+    const atMore = more && list.contains(document.activeElement);
+    const before = list.querySelectorAll('.title').length;
+    show();
+    if (atMore) list.querySelectorAll('.title')[before]?.focus();
   }
 
   let timer;
@@ -201,6 +220,8 @@ export function startSidebar(client, nodes, on) {
     setCurrent(id) {
       current = id;
       show();
+      // One that has just begun can be found again, whatever is opened next.
+      if (id && asked && !search.value && !conversations.some((conversation) => idOf(conversation) === id)) load();
     },
   };
 }
