@@ -303,6 +303,39 @@ describe('around the conversation', () => {
     assert.deepEqual(page.problems, []);
   });
 
+  test('the language chosen last is the one that is shown, however late the others come', async () => {
+    await open({});
+    let release;
+    const held = new Promise((resolve) => { release = resolve; });
+    await page.route('**/assets/de-*', async (route) => {
+      await held;
+      await route.continue();
+    });
+    await page.selectOption('#language', 'de');
+    await page.selectOption('#language', 'fr');
+    const late = page.waitForEvent('requestfinished', (request) => /\/de-/.test(request.url()));
+    await page.waitForFunction(() => document.documentElement.lang === 'fr');
+    release();
+    await late;
+    await page.evaluate(() => new Promise((resolve) => { setTimeout(resolve, 50); }));
+    assert.equal(await page.evaluate(() => document.documentElement.lang), 'fr');
+  });
+
+  test('where the browser stores nothing, choices last as long as the page', async () => {
+    usePage(await openPage(browser, null, { colorScheme: 'light' }));
+    await page.addInitScript(() => {
+      for (const name of ['localStorage', 'sessionStorage'])
+        Object.defineProperty(window, name, { get() { throw new DOMException('Denied.', 'SecurityError'); } });
+    });
+    await page.goto(fixture.url);
+    await page.waitForSelector('.status.up');
+    await page.click('#theme');
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'dark');
+    await page.click('#theme');
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'light');
+    assert.deepEqual(page.problems, []);
+  });
+
   test('voice and reading aloud use what the browser has', async () => {
     usePage(await openPage(browser));
     await page.addInitScript(() => {

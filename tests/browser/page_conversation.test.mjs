@@ -59,6 +59,22 @@ describe('a conversation', () => {
     assert.equal(await page.evaluate(() => document.activeElement.id), 'field');
   });
 
+  test('a double click on Send sends, and does not stop what it began', async () => {
+    const gate = makeGate();
+    fixture.reply = () => ({ deltas: ['All of it.'], gate: gate.wait });
+    await open();
+    for (const text of ['one', 'two']) {
+      await page.fill('#field', text);
+      await page.dblclick('#send');
+      gate.open();
+      await page.waitForFunction((wanted) => [...document.querySelectorAll('.bubble')].at(-1)?.textContent === wanted, text);
+      await answered(page);
+      assert.equal((await lastAnswer()).trim(), 'All of it.');
+    }
+    assert.equal(await page.locator('.notice').count(), 0);
+    assert.deepEqual(await texts('.bubble'), ['one', 'two']);
+  });
+
   test('Stop before the server was heard of: it is told as soon as it can be, and what never arrived is asked by "Answer again"', async () => {
     await open();
     let release;

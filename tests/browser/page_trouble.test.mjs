@@ -175,6 +175,11 @@ describe('when something fails', () => {
       await answered(tabs[i]);
       assert.equal(await tabs[i].isVisible('.notice.error button'), true, name);
     }));
+    for (const [contentType, body] of [['text/html', '<h1>Please sign in to this network</h1>'], ['application/json', 'null']]) {
+      await page.route('**/api/chat/stream', (route) => route.fulfill({ contentType, body }), { times: 1 });
+      await page.click('.message:last-child .notice button');
+      await page.waitForFunction(() => document.querySelector('.message:last-child .notice span')?.textContent === 'The server sent something unreadable.');
+    }
     assert.deepEqual(page.problems.filter((one) => !/status of/.test(one)), []);
   });
 
@@ -224,6 +229,17 @@ describe('when something fails', () => {
     assert.deepEqual(await texts('.bubble'), ['early bird']);
     assert.equal((await lastAnswer()).trim(), 'You said: early bird');
     assert.equal(questions()[0].tool_calls, true, 'asked for what the server turned out to be able to');
+  });
+
+  test('who types faster than the page gets its script keeps that rather than an older draft', async () => {
+    usePage(await openPage(browser));
+    await page.addInitScript(() => sessionStorage.setItem('parley.draft', 'older'));
+    const script = await hold('**/assets/page-*.js');
+    await page.goto(fixture.url, { waitUntil: 'commit' });
+    await page.fill('#field', 'early');
+    script();
+    await page.waitForSelector('.status.up');
+    assert.equal(await page.inputValue('#field'), 'early');
   });
 
   test('who types faster than the models are listed gets the one that was chosen', async () => {

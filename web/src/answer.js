@@ -189,6 +189,8 @@ export function followAnswer(client, source, link, on) {
 
   /** A reply that is not a stream: the whole answer at once, or the ticket for a long-poll. */
   async function take(reply) {
+    // A web page, for example: somebody between us and the server has something to say.
+    if (!reply?.message_id && typeof reply?.response !== 'string') throw new ApiError('The server sent something unreadable.', { code: 'bad_reply' });
     begin(reply);
     if (typeof reply.response === 'string') {
       addText(reply.response, null);
@@ -213,7 +215,7 @@ export function followAnswer(client, source, link, on) {
     }, SWITCH_MS);
     try {
       const response = await client.stream('POST', source.path, { body: question(), signal: giveUp.signal });
-      if (!/event-stream/.test(response.headers.get('Content-Type') ?? '')) return await take(await response.json());
+      if (!/event-stream/.test(response.headers.get('Content-Type') ?? '')) return await take(await response.json().catch(() => null));
       await read(response, giveUp);
     } catch (error) {
       if (!switched) throw error;

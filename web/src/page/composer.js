@@ -52,10 +52,11 @@ export function startComposer(nodes, on) {
     submit();
   });
   field.addEventListener('input', refresh);
-  stop.addEventListener('click', () => on.stop());
+  // The second half of a double click on Send is not meant for what takes its place.
+  stop.addEventListener('click', (event) => event.detail < 2 && on.stop());
   window.addEventListener('resize', refresh);
 
-  field.value = tab.get('draft') ?? field.value;
+  field.value ||= tab.get('draft') ?? ''; // typed before this script was there
   refresh();
   return {
     refresh,

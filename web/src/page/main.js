@@ -37,13 +37,17 @@ const client = createPageClient({ base: new URL('../', import.meta.url).href });
 const settings = { name: 'Chat', features: {} };
 const link = createLink();
 
+let wanted;
 async function setLanguage(code) {
   let loaded = {};
+  wanted = code;
   try {
     loaded = LANGUAGE_FILES[code] ? (await LANGUAGE_FILES[code]()).default : {};
   } catch {
+    if (wanted === code) wanted = 'en';
     code = 'en';
   }
+  if (wanted !== code) return; // another one was chosen while this one came
   useLanguage(code, loaded);
   document.documentElement.lang = code;
   document.documentElement.dir = direction();

@@ -1,5 +1,6 @@
 /*
- * prefs: what the page remembers in this browser. Storage may be forbidden (private mode, settings); then it forgets.
+ * prefs: what the page remembers in this browser. Storage may be forbidden (private mode, settings) or full; then it
+ * remembers as long as it is open.
  */
 
 const PREFIX = 'parley.';
@@ -13,8 +14,11 @@ function area(kind) {
 }
 
 function make(storage) {
+  const kept = new Map(); // what storage did not take
+
   return {
     get(name) {
+      if (kept.has(name)) return kept.get(name);
       try {
         return storage?.getItem(PREFIX + name) ?? null;
       } catch {
@@ -22,11 +26,13 @@ function make(storage) {
       }
     },
     set(name, value) {
+      const wanted = value === '' ? null : value;
+      kept.delete(name);
       try {
-        if (value === null || value === '') storage?.removeItem(PREFIX + name);
-        else storage?.setItem(PREFIX + name, value);
+        if (wanted === null) storage.removeItem(PREFIX + name);
+        else storage.setItem(PREFIX + name, wanted);
       } catch {
-        // full or forbidden: the page works without
+        kept.set(name, wanted);
       }
     },
   };
