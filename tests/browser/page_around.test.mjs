@@ -197,18 +197,23 @@ describe('around the conversation', () => {
   });
 
   /* Give the page a picture as the browser would: a paste in the field, or a drop somewhere. */
-  const give = (how) => page.evaluate(async (kind) => {
+  const give = (how, { times = 1, send = false } = {}) => page.evaluate(async ({ kind, count, submits }) => {
     const canvas = document.createElement('canvas');
     canvas.width = canvas.height = 40;
     const blob = await new Promise((resolve) => { canvas.toBlob(resolve); });
-    const transfer = new DataTransfer();
-    transfer.items.add(new File([blob], 'shot.png', { type: 'image/png' }));
-    const event = kind === 'paste'
-      ? new ClipboardEvent('paste', { clipboardData: transfer, bubbles: true, cancelable: true })
-      : new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true });
-    (kind === 'paste' ? document.getElementById('field') : document.getElementById('log')).dispatchEvent(event);
+    const field = document.getElementById('field');
+    let event;
+    for (let i = 0; i < count; i += 1) {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([blob], 'shot.png', { type: 'image/png' }));
+      event = kind === 'paste'
+        ? new ClipboardEvent('paste', { clipboardData: transfer, bubbles: true, cancelable: true })
+        : new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true });
+      (kind === 'paste' ? field : document.getElementById('log')).dispatchEvent(event);
+    }
+    if (submits) field.form.requestSubmit();
     return event.defaultPrevented;
-  }, how);
+  }, { kind: how, count: times, submits: send });
 
   test('pictures are pasted and dropped, taken back, and at most three', async () => {
     fixture.models.models[0].vision = true;
@@ -236,6 +241,18 @@ describe('around the conversation', () => {
     await answered(page);
     assert.equal(fixture.requests.find((one) => one.path === 'api/chat/stream').body.attachments.length, 3);
     assert.equal(await page.isVisible('#tray'), false);
+  });
+
+  test('pictures that are pasted faster than they are made small all go with the question', async () => {
+    fixture.models.models[0].vision = true;
+    await open();
+    await page.waitForSelector('#attach:not([hidden])');
+    await page.fill('#field', 'Look');
+    await give('paste', { times: 2, send: true });
+    await answered(page);
+    assert.equal(fixture.requests.find((one) => one.path === 'api/chat/stream').body.attachments?.length, 2);
+    assert.equal(await page.isVisible('#tray'), false);
+    assert.deepEqual(await texts('.bubble'), ['Look']);
   });
 
   test('a model that cannot see gets no pictures, and a dropped file does not lead away', async () => {

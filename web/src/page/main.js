@@ -96,9 +96,15 @@ function start() {
     demo = isDemo;
   };
 
+  function send(text) {
+    // A picture that is still being made small belongs to the question, too.
+    const pending = pictures.pending();
+    pending?.then(() => composer.submit());
+    return !pending && chat.send(text, pictures.take);
+  }
   const composer = startComposer(
     { form: $('composer'), field: $('field'), send: $('send'), stop: $('stop'), count: $('count') },
-    { send: (text) => chat.send(text, pictures.take), stop: () => chat.stop() });
+    { send, stop: () => chat.stop() });
   const pictures = startPictures(
     { button: $('attach'), input: $('picture'), camera: $('camera'), tray: $('tray'), form: $('composer') },
     { problem });

@@ -36,6 +36,8 @@ export function startPictures(nodes, on) {
   let enabled = false;
   let budget = 48_000;
   let pictures = [];
+  let busy = Promise.resolve(); // while pictures are being made small, one lot after the other
+  let waiting = 0;
 
   function show() {
     tray.hidden = pictures.length === 0;
@@ -51,7 +53,12 @@ export function startPictures(nodes, on) {
       }, icon('close')))));
   }
 
-  async function add(files) {
+  function add(files) {
+    waiting += 1;
+    busy = busy.then(() => addAll(files)).finally(() => { waiting -= 1; });
+  }
+
+  async function addAll(files) {
     for (const file of files) {
       if (!file.type.startsWith('image/')) continue;
       if (pictures.length >= MAX_PICTURES) return on.problem(t('too_many_pictures', { n: MAX_PICTURES }));
@@ -100,6 +107,8 @@ export function startPictures(nodes, on) {
   });
 
   return {
+    /** Resolves when all that was picked is in the tray; null when it is already. */
+    pending: () => (waiting ? busy : null),
     /** Hand the pictures over and empty the tray. */
     take() {
       const taken = pictures.map((picture) => picture.url);
