@@ -116,6 +116,88 @@ describe('a visitor', () => {
     assert.equal(asked('api/chat')[0].body.tool_calls, true);
   });
 
+  /* Keep the first request waiting until the function that it gives is called. */
+  async function hold(pattern) {
+    let go;
+    const held = new Promise((resolve) => { go = resolve; });
+    await page.route(pattern, async (route) => {
+      await held;
+      await route.continue();
+    }, { times: 1 });
+    return go;
+  }
+  const shows = (wanted, who = page) => who.waitForFunction((list) => [...document.querySelector('.parley-widget').shadowRoot
+    .querySelectorAll('.message')].map((node) => [...node.children].slice(1).map((one) => one.textContent.trim()).join('') || node.lastChild.textContent.trim()).join() === list.join(), wanted);
+
+  test('stops, starts anew or erases while the session is still being made, and goes on in that one', async () => {
+    attributes = 'data-greeting="Hi"';
+    await open({});
+    page.removeAllListeners('dialog');
+    page.on('dialog', (dialog) => dialog.accept());
+    const made = await hold('**/api/create-session');
+    await page.click('.chat-toggle');
+    await say('stopped');
+    await page.click('.stop-button');
+    await shows(['Hi', 'stopped', 'Stopped.']);
+    await page.click('[aria-label="Menu"]');
+    await page.click('.chat-menu >> text=New chat');
+    await say('given up');
+    await page.click('[aria-label="Menu"]');
+    await page.click('.chat-menu >> text=Erase my data');
+    await shows(['Your data has been erased.']);
+    await say('one');
+    made();
+    await answered();
+    await page.fill('#chatInput', 'two');
+    await page.dblclick('.send-button');
+    await answered();
+    await shows(['Your data has been erased.', 'one', 'You said: one', 'two', 'You said: two']);
+    assert.equal(new Set(asked('api/chat').map((one) => one.body.sessionId)).size, 1);
+    assert.deepEqual(asked('api/chat').map((one) => one.body.message), ['one', 'two']);
+    assert.equal(asked('api/create-session').length, 1);
+  });
+
+  test('asks in two tabs of the site, types faster than the history comes, and finds all of it in order', async () => {
+    attributes = 'data-open data-greeting="Hi"';
+    await open();
+    const other = await page.context().newPage();
+    await other.goto(`${site.origin}/`);
+    await shows(['Hi'], other);
+    await say('one');
+    await answered();
+    await other.evaluate(() => {
+      window.Parley.send('two');
+      window.Parley.send('lost');
+    });
+    await shows(['Hi', 'two', 'You said: two'], other);
+    await other.close();
+    const history = await hold('**/api/conversations/*');
+    await page.reload();
+    await say('three');
+    history();
+    await shows(['one', 'You said: one', 'two', 'You said: two', 'three', 'You said: three']);
+    assert.equal(asked('api/create-session').length, 1);
+  });
+
+  test('asks again what failed when nothing else is being answered, below what was said since', async () => {
+    const gate = makeGate();
+    fixture.reply = ({ message }) => (message === 'one' ? { refuse: { status: 429, body: { error: 'Limit.', code: 'rate_limited' } } }
+      : { deltas: ['Two.'], gate: gate.wait });
+    attributes = 'data-open data-greeting="Hi"';
+    await open();
+    await say('one');
+    await page.waitForSelector('.again');
+    await say('two');
+    await page.waitForSelector('.stop-button');
+    await page.click('.again');
+    assert.deepEqual(asked('api/chat').map((one) => one.body.message), ['one', 'two']);
+    gate.open();
+    await page.waitForSelector('.send-button');
+    fixture.reply = () => ({ deltas: ['One.'] });
+    await page.click('.again');
+    await shows(['Hi', 'two', 'Two.', 'one', 'One.']);
+  });
+
   test('sees the answer grow, and can stop it', async () => {
     const gate = makeGate();
     fixture.reply = () => ({ deltas: ['One ', 'two ', 'three'], gate: gate.wait });

@@ -27,9 +27,10 @@ function createMemory(base) {
       return null; // storage forbidden: the chat lasts as long as the page
     }
   };
-  let session = attempt(() => localStorage.getItem(key));
+  let session = null;
   return {
-    get: () => session,
+    // Looked for each time until there is one: another tab of this site may have made it.
+    get: () => (session ??= attempt(() => localStorage.getItem(key))),
     set(id) {
       session = id;
       attempt(() => (id ? localStorage.setItem(key, id) : localStorage.removeItem(key)));
@@ -160,7 +161,10 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
   let limit = 1000;
   let run = null;
   let turn = 0;
-  let started = false;
+  let begun = null;
+  let ready = false; // what was said before is on the screen, or will not come
+  let eager = false; // somebody could not wait for that
+  let making = null;
   let speakTimer;
 
   function speak(text) {
@@ -217,7 +221,14 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
     const text = errorText(error);
     bot.node.classList.toggle('error', !bot.text());
     bot.node.append(h('div', {}, text),
-      retry ? h('button', { type: 'button', class: 'again', onclick: () => { bot.node.remove(); retry(); field.focus(); } }, t('retry')) : '');
+      retry ? h('button', { type: 'button', class: 'again', onclick: () => {
+        if (run) return;
+        // Something else was said since: this question goes to the end.
+        if (bot.node.nextSibling) messages.append(bot.node.previousSibling);
+        bot.node.remove();
+        retry();
+        field.focus();
+      } }, t('retry')) : '');
     speak(text);
     emit('error', error);
     if (error.code === 'network') explainRefusal(base);
@@ -230,9 +241,17 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
     bot.over();
   }
 
+  /** Where nobody waits for it any more, nothing is kept of it. */
   async function session() {
-    if (!memory.get()) memory.set((await client.createSession()).sessionId);
-    return memory.get();
+    if (memory.get()) return memory.get();
+    making ??= client.createSession().finally(() => { making = null; });
+    return (await making).sessionId;
+  }
+
+  function failed() {
+    const bot = addBot();
+    bot.over();
+    return bot;
   }
 
   async function follow(bot, source, retry) {
@@ -272,23 +291,35 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
     const bot = addBot();
     // What was accepted and failed would be joined under its old name.
     const retry = (wasAccepted) => ask(message, wasAccepted ? makeMessageId() : clientMessageId);
-    run = { stop() {}, leave() {} }; // a session is being made: nothing to stop yet
+    let given = false;
+    run = {
+      // A session is being made; the question has not been sent.
+      stop() {
+        given = true;
+        run = null;
+        bot.over();
+        bot.note(t('stopped'));
+        refresh();
+      },
+      leave() {},
+    };
     refresh();
     end.toEnd();
     try {
       const values = context();
       const body = { sessionId: await session(), message, client_message_id: clientMessageId };
       if (Object.keys(values).length) body.user_context = values;
-      if (mine !== turn) return;
+      if (mine !== turn || given) return;
+      memory.set(body.sessionId);
       const expired = await follow(bot, { path: 'api/chat', body }, retry);
       if (!expired) return;
       // The session expired while the visitor was away: the question goes into a new one.
       memory.set(null);
       bot.node.remove();
-      if (isSecond) problem(expired, addBot(), retry);
+      if (isSecond) problem(expired, failed(), retry);
       else await ask(message, clientMessageId, true);
     } catch (error) {
-      if (mine !== turn) return;
+      if (mine !== turn || given) return;
       run = null;
       bot.over();
       refresh();
@@ -298,7 +329,8 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
 
   function submit(text) {
     const message = text.trim();
-    if (!message || run || [...message].length > limit) return false;
+    eager = !ready;
+    if (!message || run || eager || [...message].length > limit) return false;
     add('user', message);
     emit('message', { role: 'user', text: message });
     ask(message, makeMessageId());
@@ -315,10 +347,10 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
       reply = await client.conversation(id);
     } catch (error) {
       if (error.status === 404 && !error.absent) memory.set(null);
-      if (error.code === 'network') problem(error, addBot(), null);
+      if (mine === turn && error.code === 'network') problem(error, failed(), null);
       return error.code === 'network';
     }
-    if (mine !== turn || run || !reply.messages?.length) return false;
+    if (mine !== turn || !reply.messages?.length) return false;
     for (const message of reply.messages) {
       if (message.role === 'user') add('user', message.content);
       else if (message.role === 'assistant') {
@@ -338,6 +370,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
 
   function clear() {
     turn += 1;
+    ready = true;
     run?.leave();
     run = null;
     memory.set(null);
@@ -345,9 +378,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
     refresh();
   }
 
-  async function begin() {
-    if (started) return;
-    started = true;
+  async function beginOnce() {
     client.config().then((config) => {
       if (Number.isInteger(config.max_message_length)) limit = config.max_message_length;
       link.learn(config.features);
@@ -355,7 +386,10 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
       refresh();
     }, () => link.learn());
     if (!(await restore()) && !messages.childElementCount) greet();
+    ready = true;
+    if (eager) send.click();
   }
+  const begin = () => (begun ??= beginOnce());
 
   async function erase() {
     // The browser's own question: short, translated, and no style of ours or the site's can hide it.
@@ -364,7 +398,8 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
       if (memory.get()) await client.eraseSession(memory.get());
     } catch (error) {
       if (error.status !== 404) {
-        problem(error, addBot(), null);
+        problem(error, failed(), null);
+        field.focus();
         return;
       }
     }
@@ -384,7 +419,11 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
   nodes.erase.addEventListener('click', erase);
   nodes.close.addEventListener('click', close);
   send.addEventListener('click', () => { if (submit(field.value)) { field.value = ''; refresh(); field.focus(); } });
-  stop.addEventListener('click', () => { run?.stop(); field.focus(); });
+  stop.addEventListener('click', (event) => {
+    // The second half of a double click on Send is not meant for what takes its place.
+    if (event.detail < 2) run?.stop();
+    field.focus();
+  });
   field.addEventListener('input', refresh);
   field.addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
