@@ -58,6 +58,36 @@ describe('an answer is not lost', () => {
     assert.equal((await lastAnswer()).trim(), text);
   });
 
+  test('reload before the server was heard of: the question is still asked, once', async () => {
+    fixture.reply = ({ message }) => ({ deltas: [`Now: ${message}`] });
+    await open();
+    // Neither the question nor the reply to it gets through.
+    await page.route('**/api/chat/stream', () => {}, { times: 1 });
+    await say(page, 'lost');
+    await page.reload();
+    await answered(page);
+    await page.route('**/api/chat/stream', async (route) => {
+      await route.fetch();
+      await route.abort();
+    }, { times: 1 });
+    const arrived = page.waitForEvent('requestfailed');
+    await say(page, 'arrived');
+    await arrived;
+    await page.reload();
+    await page.waitForFunction(() => [...document.querySelectorAll('.answer-text')].at(-1)?.textContent.trim() === 'Now: arrived');
+    await answered(page);
+    assert.deepEqual(await texts('.bubble'), ['lost', 'arrived']);
+    assert.equal(fixture.answers.size, 2);
+    assert.equal(fixture.conversations.size, 1);
+
+    await page.click('#new-chat');
+    await page.route('**/api/chat/stream', () => {}, { times: 1 });
+    await say(page, 'given up');
+    await page.click('#new-chat');
+    await Promise.all([page.waitForResponse(/api\/conversations$/), page.reload()]);
+    assert.deepEqual(await texts('.bubble'), [], 'what one turned away from is not asked');
+  });
+
   test('two tabs with one conversation stay in step', async () => {
     const gate = makeGate();
     await open();

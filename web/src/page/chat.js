@@ -36,6 +36,9 @@ export function createChat(parts, on) {
     on.conversation(id);
   }
 
+  /** A question that the server was not heard of so far outlives a reload: asked again by its id it is asked once. */
+  const keep = (body) => tab.set('asking', body ? JSON.stringify(body) : null);
+
   function greet() {
     log.replaceChildren(h('div', { class: 'greeting' }, h('div', { class: 'mark' }, icon('chat')),
       h('h2', {}, t('greeting')), h('p', {}, t('greeting_more', { name: parts.name() })),
@@ -67,10 +70,12 @@ export function createChat(parts, on) {
     const turn = shown;
     let settled = null;
     composer.setRunning(true);
+    if (source.body?.message) keep(source.body);
     parts.speak(t('answer_begins', { name: parts.name() }));
     run = followAnswer(client, source, parts.link, {
       start(ids) {
         if (turn !== shown) return;
+        keep(null);
         if (ids.conversation_id) remember(ids.conversation_id);
         // A plain question can be added by the others; where an answer was replaced or goes on, they look for themselves.
         if (source.body) channel?.postMessage(source.streamOnly ? { type: 'changed', conversation }
@@ -97,6 +102,7 @@ export function createChat(parts, on) {
 
   function conclude(answer, last, messageId, source, question) {
     const failure = failureOf(last, answer.text);
+    if (!failure || failure.status) keep(null);
     if (!failure) {
       answer.end(last, actionsFor(messageId, answer, question, source));
       if (last.provider) on.demo(last.provider === 'demo');
@@ -193,13 +199,23 @@ export function createChat(parts, on) {
   function send(text, takePictures) {
     eager = opening;
     if (run || opening) return false;
-    const pictures = takePictures();
-    const question = { text, pictures };
-    add(createQuestion(text, { pictures }));
+    const question = { text, pictures: takePictures() };
+    ask(question, askSource(question));
+    return true;
+  }
+
+  function ask(question, source) {
+    add(createQuestion(question.text, question));
     const answer = makeAnswer();
     scroll.toEnd();
-    follow(answer, askSource(question), question);
-    return true;
+    follow(answer, source, question);
+  }
+
+  /** What was kept over a reload, unless it arrived and is on the screen. */
+  function askKept(body) {
+    if (!body || run || [...log.querySelectorAll('.bubble')].at(-1)?.textContent === body.message) return;
+    const question = { text: body.message, pictures: (body.attachments ?? []).map((one) => one.data_url) };
+    ask(question, { ...askSource(question), body: { ...body, conversation_id: conversation ?? undefined } });
   }
 
   const isEmpty = () => !run && !opening && !log.querySelector('.message');
@@ -250,7 +266,7 @@ export function createChat(parts, on) {
   }
 
   /** Show a conversation from the server. Resolves to false when it is not there (any more). */
-  async function load(id, { quiet = false } = {}) {
+  async function load(id, { quiet = false, kept = null } = {}) {
     const turn = quiet ? shown : openUp(id);
     try {
       const reply = await client.conversation(id);
@@ -260,17 +276,20 @@ export function createChat(parts, on) {
       known = digest(messages);
       shown += 1;
       showMessages(messages);
+      askKept(kept);
       opened();
       return true;
     } catch (error) {
       if (turn !== shown || quiet) return true;
       if (error.status === 404 || error.status === 400) {
         start();
+        askKept(kept);
         return false;
       }
       opening = false;
+      keep(kept);
       log.replaceChildren(h('div', { class: 'notice error' }, icon('alert'), h('span', {}, errorText(error)),
-        h('button', { type: 'button', class: 'small-button', onclick: () => load(id) }, t('retry'))));
+        h('button', { type: 'button', class: 'small-button', onclick: () => load(id, { kept }) }, t('retry'))));
       on.trouble();
       return true;
     }
@@ -283,6 +302,7 @@ export function createChat(parts, on) {
     opening = false;
     eager = false;
     missed = false;
+    keep(null);
     run?.leave();
     run = null;
     composer.setRunning(false);
@@ -333,9 +353,13 @@ export function createChat(parts, on) {
     /** Open what this tab, or else this browser, had open last; a reader who was faster has a new one by now. */
     async restore() {
       if (!isEmpty()) return;
-      const id = tab.get('conversation') ?? prefs.get('conversation');
-      if (id) await load(id);
-      else start();
+      const kept = JSON.parse(tab.get('asking'));
+      const id = kept ? kept.conversation_id : tab.get('conversation') ?? prefs.get('conversation');
+      if (id) await load(id, { kept });
+      else {
+        start();
+        askKept(kept);
+      }
     },
   };
 }
