@@ -350,7 +350,7 @@ struct answer *answers_follow(struct answers *answers, const char *message_id,
     answer->phase = snapshot->status == TURN_STREAMING ? ANSWER_FOLLOWED : ANSWER_ENDED;
     if (answer->phase == ANSWER_FOLLOWED) {
         answers->followed++;
-        alone_sign(answer);
+        answers->sign_due_ms = 0; /* by the next look at it */
     } else {
         answer_followed_end(answer, snapshot->error_code);
     }

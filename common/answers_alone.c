@@ -16,34 +16,20 @@
 #define SIGN_MS      1000          /* a follower leaves a sign this often */
 #define SIGN_LATE_MS (2 * SIGN_MS) /* how old the newest may be while he is still there */
 
+/* ---- the follower ---- */
+
 struct sign_job {
     uv_work_t work;
     struct answers *answers;
-    char message_id[CAP_ID];
-    int64_t watched_ms; /* wall clock, 0 = never */
+    size_t count;
+    char message_ids[][CAP_ID];
 };
-
-static bool queue(struct answer *answer, uv_work_cb run, uv_after_work_cb done)
-{
-    struct sign_job *job = calloc(1, sizeof *job);
-
-    if (job == NULL)
-        return false;
-    job->work.data = job;
-    job->answers = answer->answers;
-    text_copy(job->message_id, sizeof job->message_id, answer->message_id);
-    job->answers->jobs++;
-    uv_queue_work(job->answers->loop, &job->work, run, done);
-    return true;
-}
-
-/* ---- the follower ---- */
 
 static void sign_run(uv_work_t *work)
 {
     struct sign_job *job = work->data;
 
-    store_answer_watch(job->answers->options.store, job->message_id, clock_wall_ms());
+    store_answers_watch(job->answers->options.store, job->message_ids, job->count, clock_wall_ms());
 }
 
 static void sign_done(uv_work_t *work, int status)
@@ -52,20 +38,40 @@ static void sign_done(uv_work_t *work, int status)
 
     (void)status;
     job->answers->jobs--;
+    job->answers->signing = false;
     free(job);
 }
 
-void alone_sign(struct answer *answer)
+void alone_sign(struct answers *answers)
 {
     int64_t now = clock_mono_ms();
+    size_t count = answers->followed;
+    struct sign_job *job;
 
-    if (answer->signed_ms != 0 && now - answer->signed_ms < SIGN_MS)
+    if (answers->signing || count == 0 || now < answers->sign_due_ms ||
+        answers->options.config->disconnect_grace_s < 0 ||
+        (job = calloc(1, sizeof *job + count * sizeof job->message_ids[0])) == NULL)
         return;
-    if (queue(answer, sign_run, sign_done))
-        answer->signed_ms = now;
+    job->work.data = job;
+    job->answers = answers;
+    for (struct answer *answer = answers->list; answer != NULL; answer = answer->next) {
+        if (answer->phase == ANSWER_FOLLOWED && job->count < count)
+            memcpy(job->message_ids[job->count++], answer->message_id, CAP_ID);
+    }
+    answers->sign_due_ms = now + SIGN_MS;
+    answers->signing = true;
+    answers->jobs++;
+    uv_queue_work(answers->loop, &job->work, sign_run, sign_done);
 }
 
 /* ---- the writer ---- */
+
+struct look_job {
+    uv_work_t work;
+    struct answers *answers;
+    char message_id[CAP_ID];
+    int64_t watched_ms; /* wall clock, 0 = never */
+};
 
 static int64_t grace_ms(const struct answer *answer)
 {
@@ -80,7 +86,7 @@ static bool grace_over(const struct answer *answer)
 
 static void look_run(uv_work_t *work)
 {
-    struct sign_job *job = work->data;
+    struct look_job *job = work->data;
 
     store_answer_watched(job->answers->options.store, job->message_id, &job->watched_ms);
 }
@@ -99,7 +105,7 @@ static void judge(struct answer *answer, int64_t age_ms)
 
 static void look_done(uv_work_t *work, int status)
 {
-    struct sign_job *job = work->data;
+    struct look_job *job = work->data;
     struct answer *answer = answers_find(job->answers, job->message_id);
 
     (void)status;
@@ -111,11 +117,25 @@ static void look_done(uv_work_t *work, int status)
     free(job);
 }
 
+static bool look(struct answer *answer)
+{
+    struct look_job *job = calloc(1, sizeof *job);
+
+    if (job == NULL)
+        return false;
+    job->work.data = job;
+    job->answers = answer->answers;
+    text_copy(job->message_id, sizeof job->message_id, answer->message_id);
+    job->answers->jobs++;
+    uv_queue_work(job->answers->loop, &job->work, look_run, look_done);
+    return true;
+}
+
 void alone_check(struct answer *answer)
 {
     if (answer->looking || !grace_over(answer))
         return;
-    answer->looking = queue(answer, look_run, look_done);
+    answer->looking = look(answer);
     if (!answer->looking)
         answer_stop(answer, FINISH_STOPPED);
 }

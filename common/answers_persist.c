@@ -397,6 +397,7 @@ void persist_follow(struct answers *answers)
     size_t count = answers->follow_busy ? 0 : answers->followed;
     struct follow_job *job;
 
+    alone_sign(answers);
     if (count == 0 || (job = calloc(1, sizeof *job + count * sizeof job->items[0])) == NULL)
         return;
     job->work.data = job;
@@ -404,7 +405,6 @@ void persist_follow(struct answers *answers)
     for (struct answer *answer = answers->list; answer != NULL; answer = answer->next) {
         if (answer->phase != ANSWER_FOLLOWED || job->count == count)
             continue;
-        alone_sign(answer);
         memcpy(job->items[job->count].message_id, answer->message_id, CAP_ID);
         job->items[job->count++].after = answer->text.len;
     }

@@ -96,7 +96,6 @@ struct answer {
     int64_t alone_since_ms;   /* monotonic, 0 = has readers here */
     bool let_go;              /* it runs elsewhere, and we stop following it */
     bool looking;             /* for readers elsewhere */
-    int64_t signed_ms;        /* monotonic; when we last left a sign as a follower, 0 = never */
     int64_t started_ms, first_delta_ms; /* monotonic */
     int64_t finished_ms;                /* wall clock */
 };
@@ -122,8 +121,10 @@ struct answers {
     uv_timer_t tick, follow, expire;
     struct answer *ending, **ending_last; /* wait for the final commit, oldest first */
     struct end_job end_job;
-    bool checkpoint_busy, follow_busy, stops_busy, expire_busy;
-    unsigned jobs;        /* on request threads */
+    bool checkpoint_busy, follow_busy, stops_busy, expire_busy, signing;
+    int64_t
+        sign_due_ms; /* monotonic; when to tell other writers next that we follow their answers */
+    unsigned jobs;   /* on request threads */
     unsigned open_timers; /* while closing */
 };
 
@@ -181,8 +182,8 @@ void ground_unlearn(struct answer *answer);
 
 /* ---- answers_alone.c ---- */
 
-/* Tell the writer of a followed answer that it has a reader here. May be called often. */
-void alone_sign(struct answer *answer);
+/* Tell the writers of all followed answers that they have readers here. May be called often. */
+void alone_sign(struct answers *answers);
 /* Stop an answer of this worker that has had no reader, here or elsewhere, for DISCONNECT_GRACE_SECONDS. Looks
  * elsewhere first, so it is running still when this returns, unless memory is out. */
 void alone_check(struct answer *answer);

@@ -230,9 +230,10 @@ struct store_stop {
 enum result store_answer_stop(struct store *store, const char *message_id, int64_t now_ms,
                               struct store_stop *out, struct fault *fault);
 
-/* Somebody follows this running answer in another process than its writer's: leave a sign of it there. Nothing when
- * it does not run. */
-enum result store_answer_watch(struct store *store, const char *message_id, int64_t now_ms);
+/* Somebody follows these running answers in another process than their writers': leave a sign of it there. Nothing
+ * for those that do not run. */
+enum result store_answers_watch(struct store *store, char (*message_ids)[CAP_ID], size_t count,
+                                int64_t now_ms);
 
 /* When that was done last; 0 = never. */
 enum result store_answer_watched(struct store *store, const char *message_id, int64_t *at_ms);

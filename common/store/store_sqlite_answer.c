@@ -229,26 +229,34 @@ enum result store_stops_pending(struct store *store, const char *writer, int64_t
 /* ---- readers elsewhere ---- */
 
 struct watch {
-    const char *message_id;
+    char (*message_ids)[CAP_ID];
+    size_t count;
     int64_t now_ms;
 };
 
-static enum result watch_answer(struct db *db, void *arg)
+static enum result watch_answers(struct db *db, void *arg)
 {
     const struct watch *watch = arg;
-    struct db_stmt *stmt = db_prepare(db, "UPDATE messages SET watched_ms = :now"
-                                          " WHERE public_id = :public AND status = 'streaming'");
 
-    db_bind_int(stmt, ":now", watch->now_ms);
-    db_bind_text(stmt, ":public", watch->message_id);
-    return db_run(stmt) ? RESULT_OK : RESULT_STORE_DOWN;
+    for (size_t i = 0; i < watch->count; i++) {
+        struct db_stmt *stmt =
+            db_prepare(db, "UPDATE messages SET watched_ms = :now"
+                           " WHERE public_id = :public AND status = 'streaming'");
+
+        db_bind_int(stmt, ":now", watch->now_ms);
+        db_bind_text(stmt, ":public", watch->message_ids[i]);
+        if (!db_run(stmt))
+            return RESULT_STORE_DOWN;
+    }
+    return RESULT_OK;
 }
 
-enum result store_answer_watch(struct store *store, const char *message_id, int64_t now_ms)
+enum result store_answers_watch(struct store *store, char (*message_ids)[CAP_ID], size_t count,
+                                int64_t now_ms)
 {
-    struct watch watch = { message_id, now_ms };
+    struct watch watch = { message_ids, count, now_ms };
 
-    return store_sqlite_write(store, watch_answer, &watch, NULL);
+    return store_sqlite_write(store, watch_answers, &watch, NULL);
 }
 
 enum result store_answer_watched(struct store *store, const char *message_id, int64_t *at_ms)
