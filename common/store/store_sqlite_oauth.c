@@ -5,6 +5,18 @@
 
 #include "common/store/store_sqlite.h"
 
+static bool is_there(struct db *db, const char *session_hash)
+{
+    struct db_stmt *stmt =
+        db_prepare(db, "SELECT 1 FROM oauth_sessions WHERE session_hash = :session");
+    bool found;
+
+    db_bind_text(stmt, ":session", session_hash);
+    found = db_step(stmt);
+    db_reset(stmt);
+    return found;
+}
+
 static enum result put(struct db *db, void *arg)
 {
     const struct store_oauth *row = arg;
@@ -12,6 +24,8 @@ static enum result put(struct db *db, void *arg)
 
     db_bind_int(stmt, ":now", row->now_ms);
     db_run(stmt);
+    if (row->again && !is_there(db, row->session_hash))
+        return RESULT_NOT_FOUND;
     stmt = db_prepare(
         db, "INSERT OR REPLACE INTO oauth_sessions (session_hash, owner_kind, owner_id, sealed,"
             " updated_ms, expires_ms) VALUES (:session, :kind, :owner, :sealed, :now, :expires)");

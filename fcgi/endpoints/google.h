@@ -35,6 +35,7 @@ struct google_tokens {
     char *refresh;
     char *id;
     int64_t expires_ms; /* 0 = not known */
+    bool kept;          /* in the store, until the browser signs out */
 };
 void google_tokens_free(struct google_tokens *tokens);
 
@@ -57,7 +58,7 @@ void google_set_tokens(struct exchange *exchange, const struct google_tokens *to
 
 /* Request thread: cookies first, then the store. Never fails: no tokens is an answer. */
 void google_read_tokens(const struct exchange *exchange, struct google_tokens *out);
-/* Request thread. */
+/* Request thread. RESULT_NOT_FOUND: they were `kept`, and the browser has signed out meanwhile. */
 enum result google_save_tokens(const struct app *app, const char *session,
                                const struct owner *owner, const struct google_tokens *tokens);
 void google_remove_tokens(const struct app *app, const char *session);

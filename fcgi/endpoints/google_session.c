@@ -228,6 +228,7 @@ static void read_store(const struct app *app, const char *session, struct google
         out->refresh = copy_member(object, "refresh_token");
         out->id = copy_member(object, "id_token");
         json_get_int(object, "expires_at", &out->expires_ms);
+        out->kept = true;
     }
     json_object_put(object);
     if (plain.data != NULL)
@@ -269,7 +270,9 @@ enum result google_save_tokens(const struct app *app, const char *session,
     struct buf plain, sealed;
     char hash[HASH_TEXT];
     enum result result = RESULT_INTERNAL;
-    struct store_oauth row = { .session_hash = hash, .owner = owner, .now_ms = clock_wall_ms() };
+    struct store_oauth row = {
+        .session_hash = hash, .owner = owner, .now_ms = clock_wall_ms(), .again = tokens->kept
+    };
 
     buf_init(&plain, CAP_PLAIN);
     buf_init(&sealed, CAP_SEALED);
@@ -280,7 +283,7 @@ enum result google_save_tokens(const struct app *app, const char *session,
         row.sealed = buf_str(&sealed);
         result = store_oauth_put(app->store, &row);
     }
-    if (result != RESULT_OK)
+    if (result != RESULT_OK && result != RESULT_NOT_FOUND)
         log_warn("google_not_stored", LOG_STR("result", result_name(result)));
     if (plain.data != NULL)
         sodium_memzero(plain.data, plain.size);

@@ -26,6 +26,7 @@ struct config;
 struct exchange;
 struct outflow;
 struct tool_run;
+struct turn_save;
 
 /* An item that waits for the store. */
 struct turn_item {
@@ -63,6 +64,7 @@ struct turn {
 
     struct google_tokens google; /* with toolsState.googleIntegrationEnabled only */
     struct google_call *refresh; /* under way */
+    struct turn_save *save;      /* of what it brought, under way */
     struct owner owner;
     char session[GOOGLE_SESSION_SIZE]; /* of the browser, "" = none */
 
@@ -101,12 +103,16 @@ struct turn {
 void turn_on_loop(struct exchange *exchange);
 /* A job of turn_store.c is over. */
 void turn_stored(struct turn *turn);
-/* Keep refreshed tokens in the store. */
-void turn_store_google(struct turn *turn);
+/* What turn_store_google has begun is over. */
+void turn_google_stored(struct turn *turn, bool signed_out);
 void turn_stop(struct turn *turn); /* somebody asked for it */
 
 /* turn_store.c: loop. Start a job if there is something to store and none is running. */
 void turn_store(struct turn *turn);
+/* Keep refreshed tokens in the store; false when there is no session to keep them for. */
+bool turn_store_google(struct turn *turn);
+/* They are kept all the same, but turn_google_stored will not come. */
+void turn_store_google_alone(struct turn *turn);
 /* Keep a copy of an item for the next job. */
 void turn_store_item(struct turn *turn, const char *json, size_t len, bool out);
 

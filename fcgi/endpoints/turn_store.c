@@ -127,8 +127,10 @@ static void done(uv_work_t *work, int status)
 
 /* ---- tokens ---- */
 
-struct save {
+struct turn_save {
     uv_work_t work;
+    struct turn *turn; /* NULL: it does not wait any more */
+    enum result result;
     struct app *app;
     struct owner owner;
     struct google_tokens tokens;
@@ -137,19 +139,25 @@ struct save {
 
 static void save_run(uv_work_t *work)
 {
-    struct save *save = work->data;
+    struct turn_save *save = work->data;
 
-    google_save_tokens(save->app, save->session, &save->owner, &save->tokens);
+    save->result = google_save_tokens(save->app, save->session, &save->owner, &save->tokens);
 }
 
 static void save_done(uv_work_t *work, int status)
 {
-    struct save *save = work->data;
+    struct turn_save *save = work->data;
+    struct turn *turn = save->turn;
+    bool signed_out = save->result == RESULT_NOT_FOUND;
 
     (void)status;
     save->app->turns--;
     google_tokens_free(&save->tokens);
     free(save);
+    if (turn == NULL)
+        return;
+    turn->save = NULL;
+    turn_google_stored(turn, signed_out);
 }
 
 static char *copy(const char *text)
@@ -157,22 +165,33 @@ static char *copy(const char *text)
     return text != NULL ? strdup(text) : NULL;
 }
 
-void turn_store_google(struct turn *turn)
+void turn_store_google_alone(struct turn *turn)
 {
-    struct save *save;
+    if (turn->save != NULL)
+        turn->save->turn = NULL;
+    turn->save = NULL;
+}
+
+bool turn_store_google(struct turn *turn)
+{
+    struct turn_save *save;
 
     if (turn->session[0] == '\0' || (save = calloc(1, sizeof *save)) == NULL)
-        return;
+        return false;
     save->work.data = save;
+    save->turn = turn;
     save->app = turn->app;
     save->owner = turn->owner;
     save->tokens.access = copy(turn->google.access);
     save->tokens.refresh = copy(turn->google.refresh);
     save->tokens.id = copy(turn->google.id);
     save->tokens.expires_ms = turn->google.expires_ms;
+    save->tokens.kept = turn->google.kept;
     memcpy(save->session, turn->session, sizeof save->session);
     turn->app->turns++; /* the process waits for it */
     uv_queue_work(turn->app->loop, &save->work, save_run, save_done);
+    turn->save = save;
+    return true;
 }
 
 /* ---- what is due ---- */

@@ -319,6 +319,7 @@ void turn_stop(struct turn *turn)
         return;
     google_cancel(turn->refresh);
     turn->refresh = NULL;
+    turn_store_google_alone(turn);
     round_cancel(turn->round);
     turn->round = NULL;
     tool_cancel(turn->tool);
@@ -399,7 +400,7 @@ static void on_tick(void *ctx)
     struct turn *turn = ctx;
 
     turn_store(turn);
-    if (turn->refresh != NULL ||
+    if (turn->refresh != NULL || turn->save != NULL ||
         outflow_silence_ms(turn->flow) < turn->app->config->heartbeat_s * 1000)
         return;
     begin(turn);
@@ -412,25 +413,38 @@ static const struct outflow_handler flow_handler = { .gone = on_gone,
 
 /* ---- the beginning ---- */
 
-/* Before the head goes out, so that the cookies can still be set. A failure is silent: the old token may do. */
+/* Before the head goes out, so that the cookies can still be set; but not for a browser that has signed out while Google
+ * was asked. */
+void turn_google_stored(struct turn *turn, bool signed_out)
+{
+    if (signed_out)
+        google_tokens_free(&turn->google);
+    else
+        google_set_tokens(turn->exchange, &turn->google, false);
+    buf_clear(&turn->tools);
+    turn_tools_put(&turn->tools, &turn->fields, turn->google.access);
+    turn->plan.tools = buf_str(&turn->tools);
+    round_request_free(&turn->request);
+    turn->prepared = false;
+    start_round(turn);
+}
+
+/* A failure is silent: the old token may do. */
 static void on_refreshed(void *ctx, struct google_tokens *tokens)
 {
     struct turn *turn = ctx;
 
     turn->refresh = NULL;
-    if (tokens != NULL) {
-        google_tokens_free(&turn->google);
-        turn->google = *tokens;
-        *tokens = (struct google_tokens){ .access = NULL };
-        google_set_tokens(turn->exchange, &turn->google, false);
-        turn_store_google(turn);
-        buf_clear(&turn->tools);
-        turn_tools_put(&turn->tools, &turn->fields, turn->google.access);
-        turn->plan.tools = buf_str(&turn->tools);
-        round_request_free(&turn->request);
-        turn->prepared = false;
+    if (tokens == NULL) {
+        start_round(turn);
+        return;
     }
-    start_round(turn);
+    tokens->kept = turn->google.kept;
+    google_tokens_free(&turn->google);
+    turn->google = *tokens;
+    *tokens = (struct google_tokens){ .access = NULL };
+    if (!turn_store_google(turn))
+        turn_google_stored(turn, false);
 }
 
 static bool start_refresh(struct turn *turn)

@@ -256,6 +256,28 @@ describe('google sign-in', () => {
     assert.ok(!JSON.stringify(mock.turns.at(-1).json.tools).includes('connector_'), 'without a token the two are left out');
   });
 
+  test('a browser that signs out while a turn refreshes its token stays signed out', async () => {
+    const page = browser();
+    await signIn(page);
+    page.jar.cookies.set('gc_expires_at', '1000');
+    const usual = mock.handlers.get('POST /google/token');
+    let answer;
+    const asked = new Promise((resolve) => mock.on('POST /google/token', (call, res, json) => {
+      answer = () => json(res, 200, { access_token: 'late', expires_in: 3600 });
+      resolve();
+    }));
+    mock.answer(() => events.text('without'));
+    const said = page.say('slow');
+    await asked;
+    await page.request('/api/google/disconnect', { method: 'POST' });
+    answer();
+    mock.on('POST /google/token', usual);
+    assert.equal(await said, 'without');
+    assert.ok(![...page.jar.cookies.keys()].some((name) => name.startsWith('gc_')));
+    assert.equal((await status(page)).connected, false);
+    assert.ok(!JSON.stringify(mock.turns.at(-1).json.tools).includes('connector_'));
+  });
+
   test('erasing the visitor takes his tokens along', async () => {
     const page = browser();
     await signIn(page);
