@@ -26,7 +26,7 @@ struct uv_loop_s;
 struct round_plan {
     const struct config *config;
     const struct provider *provider; /* NULL: the Responses API itself */
-    const struct provider *payer;    /* whose deadlines count; NULL: those for all */
+    const struct provider *payer; /* whose address, key and deadlines count; NULL: those for all */
     const char *model;
     const char *instructions;
     const char *tools; /* JSON array, for the API itself */

@@ -42,12 +42,14 @@ static void put_native(struct provider_request *out, const struct round_plan *pl
                        const char *items, size_t len)
 {
     const struct config *config = plan->config;
+    const struct provider *openai = plan->payer;
     struct buf *body = &out->body;
 
-    wire_put_url(&out->url, config->openai_api_base, "/responses");
+    wire_put_url(&out->url, openai != NULL ? openai->base_url : config->openai_api_base,
+                 "/responses");
     wire_put_headers(&out->headers);
-    if (*config->openai_api_key != '\0')
-        buf_putf(&out->headers, "Authorization: Bearer %s\n", config->openai_api_key);
+    if (openai != NULL)
+        wire_put_key(&out->headers, openai, "bearer");
     if (*config->openai_org_id != '\0')
         buf_putf(&out->headers, "OpenAI-Organization: %s\n", config->openai_org_id);
     if (*config->openai_project_id != '\0')

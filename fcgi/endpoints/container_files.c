@@ -177,8 +177,8 @@ static struct relay_call *start(struct download *download)
     buf_init(&url, CAP_URL);
     buf_init(&headers, CAP_HEADERS);
     put_path(&path, download);
-    openai_put_url(&url, app->config, buf_str(&path));
-    openai_put_headers(&headers, app->config, false);
+    openai_put_url(&url, app, buf_str(&path));
+    openai_put_headers(&headers, app, false);
     request.url = buf_str(&url);
     request.headers = buf_str(&headers);
     if (!path.failed && !url.failed && !headers.failed)

@@ -31,9 +31,19 @@ bool openai_id_sound(const char *id)
     return len > 0 && len < OPENAI_ID_SIZE && strspn(id, allowed) == len;
 }
 
-void openai_put_headers(struct buf *out, const struct config *config, bool beta)
+/* As chats ask it: NULL without a key for the usual address. */
+static const struct provider *find_openai(const struct app *app)
 {
-    buf_putf(out, "Authorization: Bearer %s\n", config->openai_api_key);
+    return providers_find(&app->providers, "openai");
+}
+
+void openai_put_headers(struct buf *out, const struct app *app, bool beta)
+{
+    const struct config *config = app->config;
+    const struct provider *openai = find_openai(app);
+
+    if (openai != NULL)
+        wire_put_key(out, openai, "bearer");
     if (*config->openai_org_id != '\0')
         buf_putf(out, "OpenAI-Organization: %s\n", config->openai_org_id);
     if (*config->openai_project_id != '\0')
@@ -42,9 +52,11 @@ void openai_put_headers(struct buf *out, const struct config *config, bool beta)
         buf_puts(out, "OpenAI-Beta: assistants=v2\n");
 }
 
-void openai_put_url(struct buf *out, const struct config *config, const char *path)
+void openai_put_url(struct buf *out, const struct app *app, const char *path)
 {
-    wire_put_url(out, config->openai_api_base, path);
+    const struct provider *openai = find_openai(app);
+
+    wire_put_url(out, openai != NULL ? openai->base_url : app->config->openai_api_base, path);
 }
 
 void openai_set_deadlines(struct relay_request *request, const struct config *config)
@@ -163,8 +175,8 @@ static struct relay_fetch *start(struct question *question)
     openai_set_deadlines(&request, app->config);
     buf_init(&url, CAP_URL);
     buf_init(&headers, CAP_HEADERS);
-    openai_put_url(&url, app->config, question->path);
-    openai_put_headers(&headers, app->config, true);
+    openai_put_url(&url, app, question->path);
+    openai_put_headers(&headers, app, true);
     if (request.body != NULL)
         buf_puts(&headers, "Content-Type: application/json\n");
     request.url = buf_str(&url);

@@ -11,6 +11,7 @@
 
 #include "common/base/buf.h"
 
+struct app;
 struct config;
 struct exchange;
 struct relay_fetch_reply;
@@ -22,10 +23,10 @@ struct relay_request;
 bool openai_id_sound(const char *id);
 
 /* Append the header lines of a request. `beta`: vector stores want one more. */
-void openai_put_headers(struct buf *out, const struct config *config, bool beta);
+void openai_put_headers(struct buf *out, const struct app *app, bool beta);
 
 /* Append the address of `path`, which begins with a slash. */
-void openai_put_url(struct buf *out, const struct config *config, const char *path);
+void openai_put_url(struct buf *out, const struct app *app, const char *path);
 
 /* Fill in the deadlines that ordinary requests have. */
 void openai_set_deadlines(struct relay_request *request, const struct config *config);

@@ -275,8 +275,8 @@ static struct relay_fetch *start(struct upload *upload)
     request.first_byte_timeout_ms = app->config->answer_timeout_ms; /* the upload comes before */
     buf_init(&url, CAP_URL);
     buf_init(&headers, CAP_HEADERS);
-    openai_put_url(&url, app->config, "/files");
-    openai_put_headers(&headers, app->config, false);
+    openai_put_url(&url, app, "/files");
+    openai_put_headers(&headers, app, false);
     buf_putf(&headers, "Content-Type: multipart/form-data; boundary=%s\n", upload->boundary);
     request.url = buf_str(&url);
     request.headers = buf_str(&headers);

@@ -224,9 +224,12 @@ describe('files', () => {
     assert.equal(evil['x-content-type-options'], 'nosniff');
   });
 
-  test('an upload over the limit is refused', { timeout: 60000 }, async () => {
-    const small = await startParley({ workers: 1, env: { ...mock.env, UPLOAD_MAX_BYTES: 100000 } });
+  test('an upload over the limit is refused; the key goes out in the header that is set', { timeout: 60000 }, async () => {
+    const small = await startParley({ workers: 1, env: { ...mock.env, UPLOAD_MAX_BYTES: 100000, OPENAI_AUTH: 'api-key' } });
     try {
+      await small.get('/api/vector_stores/retrieve_store?vector_store_id=vs_1');
+      await small.post('/api/turn_response', { messages: [{ role: 'user', content: 'x' }], toolsState: {} });
+      for (const { headers } of mock.calls.slice(-2)) assert.deepEqual([headers['api-key'], headers.authorization], ['sk-test-secret', undefined]);
       const reply = await small.post('/api/vector_stores/upload_file', { fileObject: { name: 'x', content: 'A'.repeat(200000) } });
       assert.equal(reply.status, 413);
       assert.ok(reply.json.error);
