@@ -62,6 +62,24 @@ static char *one_member(const char *key, const char *value)
     return NULL;
 }
 
+/* `name`, or `storeName` of the older page; false when the reply is out. */
+static bool read_name(struct exchange *exchange, struct json_object *body, const char **name)
+{
+    static const char *const keys[] = { "name", "storeName" };
+    struct fault fault;
+
+    *name = NULL;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0] && *name == NULL; i++) {
+        if (json_get_string(body, keys[i], name, NULL) != JSON_WRONG_TYPE)
+            continue;
+        fault_set(&fault, RESULT_INVALID, "invalid_field", keys[i],
+                  "The field %s must be a string.", keys[i]);
+        response_fault(&exchange->response, &fault);
+        return false;
+    }
+    return true;
+}
+
 void endpoint_create_store(struct exchange *exchange)
 {
     static const char failure[] = "Error creating vector store";
@@ -71,15 +89,14 @@ void endpoint_create_store(struct exchange *exchange)
 
     if (!read_object(exchange, &body))
         return;
-    name = json_string_or_null(body, "name");
-    if (name == NULL)
-        name = json_string_or_null(body, "storeName"); /* of the older page */
-    sent = one_member("name", name != NULL ? name : "Untitled");
+    if (read_name(exchange, body, &name)) {
+        sent = one_member("name", name != NULL ? name : "Untitled");
+        if (sent != NULL)
+            openai_ask(exchange, "POST", "/vector_stores", sent, failure);
+        else
+            openai_reply_error(exchange, 500, failure);
+    }
     json_object_put(body);
-    if (sent != NULL)
-        openai_ask(exchange, "POST", "/vector_stores", sent, failure);
-    else
-        openai_reply_error(exchange, 500, failure);
 }
 
 void endpoint_retrieve_store(struct exchange *exchange)

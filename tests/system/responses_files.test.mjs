@@ -78,6 +78,8 @@ describe('files', () => {
     assert.deepEqual((await parley.get('/api/vector_stores/list_files?vector_store_id=vs_1')).json, { object: 'list', data: [], has_more: false });
     await parley.post('/api/vector_stores/create_store', { storeName: 'old' });
     assert.equal(mock.of('/v1/vector_stores').at(-1).json.name, 'old');
+    const wrong = await parley.post('/api/vector_stores/create_store', { name: 5 });
+    assert.deepEqual([wrong.status, wrong.json.field], [400, 'name']);
   });
 
   test('ids that lead elsewhere are refused and never reach upstream', async () => {
