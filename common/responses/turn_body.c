@@ -15,9 +15,14 @@ static enum result wrong(struct fault *fault, const char *field, const char *tex
     return fault_set(fault, RESULT_INVALID, "invalid_field", field, "%s", text);
 }
 
+static bool is_word(struct skim value, const char *word)
+{
+    return value.at != NULL && value.len == strlen(word) && memcmp(value.at, word, value.len) == 0;
+}
+
 static bool is_true(struct skim value)
 {
-    return value.at != NULL && value.len == 4 && memcmp(value.at, "true", 4) == 0;
+    return is_word(value, "true");
 }
 
 static enum result check_items(struct skim messages, struct fault *fault)
@@ -58,6 +63,8 @@ static enum result read_fields(struct skim text, struct turn_body *out, struct f
         return wrong(fault, "toolsState", "The field toolsState is missing.");
     if (out->tools_state.at != NULL && !skim_is_object(out->tools_state))
         return wrong(fault, "toolsState", "The field toolsState must be an object.");
+    if (values[SERVER].at != NULL && !out->server_tools && !is_word(values[SERVER], "false"))
+        return wrong(fault, "server_tools", "The field server_tools must be true or false.");
     if (out->tools_state.at != NULL && skim_object(out->tools_state, google, 1, &enabled))
         out->google = is_true(enabled);
     return RESULT_OK;

@@ -314,7 +314,8 @@ describe('turn_response', () => {
   test('bad bodies are refused in JSON, before anything goes upstream', async () => {
     const asked = mock.turns.length;
     const bodies = ['', 'nonsense', '[]', '{}', '{"messages":[]}', '{"messages":[{"role":"user","content":"x"}]}',
-      '{"messages":["x"],"toolsState":{}}', '{"messages":{},"toolsState":{}}', '{"messages":[{}],"toolsState":[]}'];
+      '{"messages":["x"],"toolsState":{}}', '{"messages":{},"toolsState":{}}', '{"messages":[{}],"toolsState":[]}',
+      '{"messages":[{"role":"user","content":"x"}],"toolsState":{},"server_tools":"yes"}'];
     for (const body of bodies) {
       const reply = await parley.request('/api/turn_response', { method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
       assert.ok(reply.status >= 400, body);
