@@ -200,6 +200,15 @@ static void fail_transfer(struct round *round, enum relay_end end, const char *d
                                 "The model provider cannot be reached at the moment." },
         [RELAY_TLS] = { RESULT_UPSTREAM_BAD, "provider_tls",
                         "The connection to the model provider could not be secured." },
+        [RELAY_TLS_HOST] = { RESULT_UPSTREAM_BAD, "provider_tls",
+                             "The model provider's certificate is for another host name, so the "
+                             "connection was refused." },
+        [RELAY_TLS_CA] = { RESULT_UPSTREAM_BAD, "provider_tls",
+                           "The model provider's certificate is signed by an unknown authority, so "
+                           "the connection was refused." },
+        [RELAY_TLS_EXPIRED] = { RESULT_UPSTREAM_BAD, "provider_tls",
+                                "The model provider's certificate is out of date, so the "
+                                "connection was refused." },
         [RELAY_TIMEOUT_CONNECT] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
                                     "The model provider did not take the connection in time." },
         [RELAY_TIMEOUT_FIRST_BYTE] = { RESULT_UPSTREAM_SLOW, "provider_timeout",

@@ -158,6 +158,9 @@ for (const [what, env, words] of [
     const turn = await parley.waitLog('turn');
     assert.equal(turn.attempts, 1);
     assert.match(turn.detail, /SSL|certificate/i);
+    const items = await parley.post('/api/turn_response', { messages: [{ role: 'user', content: 'secret question' }], toolsState: {} });
+    assert.equal(items.status, 500, items.text);
+    assert.match((await parley.waitLog((line) => line.event === 'turn' && line.message_id !== turn.message_id)).code, /^provider_tls$/);
     assert.equal(mock.requests.length, asked);
   }));
 }
