@@ -163,60 +163,34 @@ static void on_settled(void *ctx)
         settle_events(answer);
 }
 
-/* What a transfer that ended without a whole reply means for the client, and whether another try may help:
- * here, or only with another provider. */
-static const struct relay_failure {
-    enum result result;
-    const char *code;
-    const char *text;
-    enum { NOWHERE, ELSEWHERE, ANYWHERE } again;
-} relay_failures[] = {
-    [RELAY_UNREACHABLE] = { RESULT_UPSTREAM_DOWN, "provider_unreachable",
-                            "The model provider cannot be reached at the moment.", ANYWHERE },
-    [RELAY_TLS] = { RESULT_UPSTREAM_BAD, "provider_tls",
-                    "The connection to the model provider could not be secured.", ELSEWHERE },
-    [RELAY_TLS_HOST] = { RESULT_UPSTREAM_BAD, "provider_tls",
-                         "The model provider's certificate is for another host name, so the "
-                         "connection was refused.",
-                         ELSEWHERE },
-    [RELAY_TLS_CA] = { RESULT_UPSTREAM_BAD, "provider_tls",
-                       "The model provider's certificate is signed by an unknown authority, so the "
-                       "connection was refused.",
-                       ELSEWHERE },
-    [RELAY_TLS_EXPIRED] = { RESULT_UPSTREAM_BAD, "provider_tls",
-                            "The model provider's certificate is out of date, so the connection "
-                            "was "
-                            "refused.",
-                            ELSEWHERE },
-    [RELAY_TIMEOUT_CONNECT] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
-                                "The model provider did not take the connection in time.",
-                                ELSEWHERE },
-    [RELAY_TIMEOUT_FIRST_BYTE] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
-                                   "The model provider did not begin to answer in time.",
-                                   ELSEWHERE },
-    [RELAY_TIMEOUT_IDLE] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
-                             "The model provider fell silent in the middle of its answer.",
-                             ELSEWHERE },
-    [RELAY_TIMEOUT_TOTAL] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
-                              "The model provider took too long for its answer.", NOWHERE },
-    [RELAY_CUT] = { RESULT_UPSTREAM_BAD, "provider_stream_cut",
-                    "The model provider broke off in the middle of its answer.", ANYWHERE },
-    [RELAY_BAD_REPLY] = { RESULT_UPSTREAM_BAD, "provider_bad_response",
-                          "The model provider's answer could not be understood.", ANYWHERE },
-    [RELAY_FAILED] = { RESULT_UPSTREAM_BAD, "provider_error",
-                       "The model provider could not be asked.", ANYWHERE },
-};
+/* A certificate or a silence would be met again at the same provider. */
+static bool only_elsewhere(enum relay_end end)
+{
+    switch (end) {
+    case RELAY_TLS:
+    case RELAY_TLS_HOST:
+    case RELAY_TLS_CA:
+    case RELAY_TLS_EXPIRED:
+    case RELAY_TIMEOUT_CONNECT:
+    case RELAY_TIMEOUT_FIRST_BYTE:
+    case RELAY_TIMEOUT_IDLE:
+        return true;
+    default:
+        return false;
+    }
+}
 
 static void fail_transfer(struct answer *answer, enum relay_end end, const char *detail)
 {
-    const struct relay_failure *row = &relay_failures[end];
-    struct attempt_failure failure = { .not_here = row->again == ELSEWHERE, .ill = true };
+    struct attempt_failure failure = { .ill = true };
+    struct fault *fault = &failure.failure.fault;
 
-    failure.failure.retryable = row->again != NOWHERE;
+    relay_end_fault(end, fault);
+    failure.not_here = only_elsewhere(end);
+    failure.failure.retryable = end != RELAY_TIMEOUT_TOTAL;
     failure.failure.retry_after_ms = -1;
-    fault_set(&failure.failure.fault, row->result, row->code, NULL, "%s", row->text);
-    if (row->result == RESULT_UPSTREAM_DOWN)
-        failure.failure.fault.retry_after_s = 5;
+    if (fault->result == RESULT_UPSTREAM_DOWN)
+        fault->retry_after_s = 5;
     set_detail(answer, detail[0] != '\0' ? detail : relay_end_name(end));
     failover_failed(answer, &failure);
 }

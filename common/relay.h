@@ -77,6 +77,8 @@ enum relay_end {
     RELAY_FAILED     /* anything else */
 };
 const char *relay_end_name(enum relay_end end);
+/* What an end other than RELAY_COMPLETE means for whoever waits for a model's answer. */
+void relay_end_fault(enum relay_end end, struct fault *fault);
 
 /* Callbacks come on the loop, never from inside relay_start. `done` comes exactly once and last, unless
  * the call was cancelled: then nothing comes any more. Any callback may cancel other calls; head and body

@@ -1,28 +1,53 @@
 /*
- * relay_end: how a call of the relay ended, out of what curl says. Part of the relay, which alone knows curl.
- * Pure; loop thread.
+ * relay_end: how a call of the relay ended, out of what curl says, and in what words. Part of the relay, which alone
+ * knows curl. Pure; loop thread.
  */
 #include "common/relay_end.h"
 
-static const char *const end_names[] = {
-    [RELAY_COMPLETE] = "complete",
-    [RELAY_UNREACHABLE] = "unreachable",
-    [RELAY_TLS] = "tls",
-    [RELAY_TLS_HOST] = "tls_host",
-    [RELAY_TLS_CA] = "tls_ca",
-    [RELAY_TLS_EXPIRED] = "tls_expired",
-    [RELAY_TIMEOUT_CONNECT] = "timeout_connect",
-    [RELAY_TIMEOUT_FIRST_BYTE] = "timeout_first_byte",
-    [RELAY_TIMEOUT_IDLE] = "timeout_idle",
-    [RELAY_TIMEOUT_TOTAL] = "timeout_total",
-    [RELAY_CUT] = "cut",
-    [RELAY_BAD_REPLY] = "bad_reply",
-    [RELAY_FAILED] = "failed",
+static const struct {
+    const char *name;
+    enum result result;
+    const char *code;
+    const char *text;
+} ends[] = {
+    [RELAY_COMPLETE] = { "complete", RESULT_OK, "", "" },
+    [RELAY_UNREACHABLE] = { "unreachable", RESULT_UPSTREAM_DOWN, "provider_unreachable",
+                            "The model provider cannot be reached at the moment." },
+    [RELAY_TLS] = { "tls", RESULT_UPSTREAM_BAD, "provider_tls",
+                    "The connection to the model provider could not be secured." },
+    [RELAY_TLS_HOST] = { "tls_host", RESULT_UPSTREAM_BAD, "provider_tls",
+                         "The model provider's certificate is for another host name, so the "
+                         "connection was refused." },
+    [RELAY_TLS_CA] = { "tls_ca", RESULT_UPSTREAM_BAD, "provider_tls",
+                       "The model provider's certificate is signed by an unknown authority, so "
+                       "the connection was refused." },
+    [RELAY_TLS_EXPIRED] = { "tls_expired", RESULT_UPSTREAM_BAD, "provider_tls",
+                            "The model provider's certificate is out of date, so the connection "
+                            "was refused." },
+    [RELAY_TIMEOUT_CONNECT] = { "timeout_connect", RESULT_UPSTREAM_SLOW, "provider_timeout",
+                                "The model provider did not take the connection in time." },
+    [RELAY_TIMEOUT_FIRST_BYTE] = { "timeout_first_byte", RESULT_UPSTREAM_SLOW, "provider_timeout",
+                                   "The model provider did not begin to answer in time." },
+    [RELAY_TIMEOUT_IDLE] = { "timeout_idle", RESULT_UPSTREAM_SLOW, "provider_timeout",
+                             "The model provider fell silent in the middle of its answer." },
+    [RELAY_TIMEOUT_TOTAL] = { "timeout_total", RESULT_UPSTREAM_SLOW, "provider_timeout",
+                              "The model provider took too long for its answer." },
+    [RELAY_CUT] = { "cut", RESULT_UPSTREAM_BAD, "provider_stream_cut",
+                    "The model provider broke off in the middle of its answer." },
+    [RELAY_BAD_REPLY] = { "bad_reply", RESULT_UPSTREAM_BAD, "provider_bad_response",
+                          "The model provider's answer could not be understood." },
+    [RELAY_FAILED] = { "failed", RESULT_UPSTREAM_BAD, "provider_error",
+                       "The model provider could not be asked." },
 };
 
 const char *relay_end_name(enum relay_end end)
 {
-    return end_names[end];
+    return ends[end].name;
+}
+
+void relay_end_fault(enum relay_end end, struct fault *fault)
+{
+    fault_set(fault, ends[end].result, ends[end].code, NULL, "%s", ends[end].text);
 }
 
 static enum relay_end end_of_code(CURLcode code)

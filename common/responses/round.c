@@ -191,45 +191,12 @@ static void fail_http(struct round *round, struct relay_call *call)
 
 static void fail_transfer(struct round *round, enum relay_end end, const char *detail)
 {
-    static const struct {
-        enum result result;
-        const char *code;
-        const char *text;
-    } rows[] = {
-        [RELAY_UNREACHABLE] = { RESULT_UPSTREAM_DOWN, "provider_unreachable",
-                                "The model provider cannot be reached at the moment." },
-        [RELAY_TLS] = { RESULT_UPSTREAM_BAD, "provider_tls",
-                        "The connection to the model provider could not be secured." },
-        [RELAY_TLS_HOST] = { RESULT_UPSTREAM_BAD, "provider_tls",
-                             "The model provider's certificate is for another host name, so the "
-                             "connection was refused." },
-        [RELAY_TLS_CA] = { RESULT_UPSTREAM_BAD, "provider_tls",
-                           "The model provider's certificate is signed by an unknown authority, so "
-                           "the connection was refused." },
-        [RELAY_TLS_EXPIRED] = { RESULT_UPSTREAM_BAD, "provider_tls",
-                                "The model provider's certificate is out of date, so the "
-                                "connection was refused." },
-        [RELAY_TIMEOUT_CONNECT] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
-                                    "The model provider did not take the connection in time." },
-        [RELAY_TIMEOUT_FIRST_BYTE] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
-                                       "The model provider did not begin to answer in time." },
-        [RELAY_TIMEOUT_IDLE] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
-                                 "The model provider fell silent in the middle of its answer." },
-        [RELAY_TIMEOUT_TOTAL] = { RESULT_UPSTREAM_SLOW, "provider_timeout",
-                                  "The model provider took too long for its answer." },
-        [RELAY_CUT] = { RESULT_UPSTREAM_BAD, "provider_stream_cut",
-                        "The model provider broke off its answer." },
-        [RELAY_BAD_REPLY] = { RESULT_UPSTREAM_BAD, "provider_bad_response",
-                              "The model provider's answer could not be understood." },
-        [RELAY_FAILED] = { RESULT_UPSTREAM_BAD, "provider_error",
-                           "The model provider could not be asked." },
-    };
     bool before = end == RELAY_UNREACHABLE || (end == RELAY_CUT && round->http_status == 0);
     struct fault fault;
 
     if (before && try_again(round, -1))
         return;
-    fault_set(&fault, rows[end].result, rows[end].code, NULL, "%s", rows[end].text);
+    relay_end_fault(end, &fault);
     fail(round, &fault, *detail != '\0' ? detail : relay_end_name(end));
 }
 
