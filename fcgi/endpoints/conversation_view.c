@@ -73,19 +73,36 @@ static void put_time(struct buf *out, const char *key, int64_t ms)
 
 /* ---- which answers ---- */
 
-/* False when out of memory or over the cap: then nothing more is worth reading. */
+/* A model is not shown it either. What a failure added to another answer stays in sight. */
+static bool came_to_nothing(const struct store_message *message)
+{
+    if (message->status == TURN_STREAMING)
+        return false;
+    return message->content_len == 0 || strcmp(message->finish, "fallback") == 0 ||
+           (message->status == TURN_FAILED && message->continues == NULL);
+}
+
+/* True when it belongs in sight. Then an answer that it replaces is gone; one that came to nothing replaces none. */
 static bool place_message(struct conversation_view *view, const struct store_message *message)
 {
     struct buf *out = &view->out;
 
-    if (strcmp(message->role, "user") == 0)
+    if (strcmp(message->role, "user") == 0) {
         view->answers_at = 0;
-    else if (message->again && message->continues == NULL && !view->all && view->answers_at > 0 &&
-             out->len > view->answers_at) {
+        view->answered = false;
+        return true;
+    }
+    if (strcmp(message->role, "assistant") != 0)
+        return true;
+    if (message->again && !view->all && view->answered && came_to_nothing(message))
+        return false;
+    if (message->again && message->continues == NULL && !view->all && view->answers_at > 0 &&
+        out->len > view->answers_at) {
         out->len = view->answers_at;
         out->data[out->len] = '\0';
     }
-    return !out->failed;
+    view->answered = !came_to_nothing(message);
+    return true;
 }
 
 static bool has_pictures(const struct store_message *message)
@@ -199,8 +216,8 @@ static bool message_json(void *ctx, const struct store_message *message)
     struct buf *out = &view->out;
     bool answer = strcmp(message->role, "assistant") == 0;
 
-    if (!place_message(view, message))
-        return false;
+    if (out->failed || !place_message(view, message))
+        return !out->failed;
     buf_puts(out, out->data[out->len - 1] == '[' ? "{" : ",{");
     json_put_member(out, "id", message->id);
     json_put_member(out, "role", message->role);
@@ -287,8 +304,8 @@ static bool message_markdown(void *ctx, const struct store_message *message)
     char stamp[CLOCK_RFC3339_SIZE];
     bool answer = strcmp(message->role, "assistant") == 0;
 
-    if (!place_message(view, message))
-        return false;
+    if (out->failed || !place_message(view, message))
+        return !out->failed;
     if (message->continues != NULL && view->text_end > 0) { /* without a seam, in mid-sentence */
         out->len = view->text_end;
     } else {

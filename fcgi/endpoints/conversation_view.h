@@ -22,6 +22,7 @@ struct conversation_view {
     char title[CAP_TITLE]; /* out */
     size_t answers_at;     /* private: where the answers to the newest question begin */
     size_t text_end;       /* private: where the text of the message before ends */
+    bool answered;         /* private: there is one that came to something */
 };
 void conversation_view_init(struct conversation_view *view);
 void conversation_view_free(struct conversation_view *view);

@@ -90,8 +90,8 @@ test('regenerate: the model sees the history up to the question, the new answer 
   const first = (await parley.post('/api/chat', { message: 'again-1 mock:deltas=1,text=one' })).json;
   const id = first.conversation_id;
   await parley.post('/api/chat', { message: 'again-2 mock:deltas=1,text=two', conversation_id: id });
-  let n = 0;
-  mock.script((call) => (call.question.startsWith('again-2') ? { deltas: 1, text: `new${++n}` } : undefined));
+  let n = 0, broken = false;
+  mock.script((call) => (call.question.startsWith('again-2') ? (broken ? { status: 400 } : { deltas: 1, text: `new${++n}` }) : undefined));
   const reply = await parley.post(`/api/conversations/${id}/regenerate`, {});
   assert.equal(reply.status, 200, reply.text);
   assert.equal(reply.json.response, 'new1');
@@ -105,7 +105,11 @@ test('regenerate: the model sees the history up to the question, the new answer 
   assert.equal(stream.first.conversation_id, id);
   assert.equal(stream.last.finish_reason, 'stop');
   assert.deepEqual(texts(await parley.get(`/api/conversations/${id}`)).slice(2), ['user: again-2 mock:deltas=1,text=two', 'assistant: new2']);
-  assert.equal((await parley.get(`/api/conversations/${id}?all=1`)).json.messages.length, 6);
+  broken = true;
+  assert.equal((await parley.post(`/api/conversations/${id}/regenerate`, {})).status, 502);
+  assert.deepEqual(texts(await parley.get(`/api/conversations/${id}`)).slice(3), ['assistant: new2'], 'a failure hides the answer that there was');
+  assert.doesNotMatch((await parley.get(`/api/conversations/${id}/export?format=markdown`)).text, /failed/);
+  assert.equal((await parley.get(`/api/conversations/${id}?all=1`)).json.messages.length, 7);
 
   await parley.post('/api/chat', { message: 'again-3 mock:', conversation_id: id });
   assert.deepEqual(mock.calls('again-3').at(-1).messages.slice(1).map((m) => m.content.split(' ')[0]), ['again-1', 'one', 'again-2', 'new2', 'again-3']);
