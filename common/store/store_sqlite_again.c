@@ -250,6 +250,19 @@ static enum result insert_answer(struct db *db, struct again_job *job)
     return db_run(stmt) ? RESULT_OK : RESULT_STORE_DOWN;
 }
 
+/* The writer of an answer that was given up may only have been slow, and would take it back: but others go on from the
+ * text as it is now. */
+static void settle_continued(struct db *db, const struct again_job *job)
+{
+    struct db_stmt *stmt =
+        db_prepare(db, "UPDATE messages SET writer = NULL, lease_until_ms = NULL,"
+                       " status = 'interrupted', finish = 'interrupted'"
+                       " WHERE id = :continues AND lease_until_ms IS NOT NULL");
+
+    db_bind_int(stmt, ":continues", job->continues);
+    db_run(stmt);
+}
+
 static enum result begin_again(struct db *db, struct again_job *job)
 {
     struct store_sqlite_past past = {
@@ -288,6 +301,7 @@ static enum result go_on(struct db *db, void *arg)
     if (result != RESULT_OK || (result = find_question(db, job)) != RESULT_OK ||
         continued_before(db, job) || (result = check_unfinished(db, job)) != RESULT_OK)
         return result;
+    settle_continued(db, job);
     return begin_again(db, job);
 }
 

@@ -253,6 +253,31 @@ static void an_answer_whose_worker_died_can_be_gone_on_with(void **state)
     store_again_begun_free(&second);
 }
 
+static void a_slow_writer_does_not_take_back_what_was_gone_on_with(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_turn_begun first = store_fixture_begin(fixture, "one", &(struct ask){ 0 });
+    struct store_checkpoint checkpoint = {
+        .message_row = first.message_row, .writer = "writer", .text = "ei", .text_len = 2
+    };
+    struct store_again_begun second;
+
+    store_answers_checkpoint(fixture->store, &checkpoint, 1, T0, T0 + LEASE);
+    second = again(fixture, &(struct again_ask){ .message_id = first.message_id, .at = LEASE + 1 });
+    checkpoint.text = "eins";
+    checkpoint.text_len = 4;
+    assert_int_equal(
+        store_answers_checkpoint(fixture->store, &checkpoint, 1, T0 + LEASE + 2, T0 + 2 * LEASE),
+        RESULT_OK);
+    assert_true(checkpoint.stop_requested);
+    assert_int_equal(store_fixture_end(fixture, first.message_row, "writer", TURN_COMPLETE, "eins"),
+                     RESULT_NOT_FOUND);
+    end_with(fixture, &second, TURN_COMPLETE, "ns");
+    assert_next(fixture, first.conversation_id, LEASE + 3, "u:one|a:eins|u:next");
+    store_turn_begun_free(&first);
+    store_again_begun_free(&second);
+}
+
 static void regenerating_with_the_same_client_message_id_joins_the_first(void **state)
 {
     struct store_fixture *fixture = *state;
@@ -455,6 +480,7 @@ int main(void)
         STORE_TEST(what_is_complete_running_or_left_behind_is_not_gone_on_with),
         STORE_TEST(an_answer_that_was_cut_at_its_token_limit_can_be_gone_on_with),
         STORE_TEST(an_answer_whose_worker_died_can_be_gone_on_with),
+        STORE_TEST(a_slow_writer_does_not_take_back_what_was_gone_on_with),
         STORE_TEST(regenerating_with_the_same_client_message_id_joins_the_first),
         STORE_TEST(client_message_ids_of_questions_and_of_other_answers_do_not_meet),
         STORE_TEST(a_conversation_without_a_question_has_nothing_to_answer),
