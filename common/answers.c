@@ -348,14 +348,17 @@ struct answer *answers_follow(struct answers *answers, const char *message_id,
         return NULL;
     }
     answer->phase = snapshot->status == TURN_STREAMING ? ANSWER_FOLLOWED : ANSWER_ENDED;
-    if (answer->phase == ANSWER_FOLLOWED) {
+    if (answer->phase == ANSWER_FOLLOWED)
         answers->followed++;
-        answers->sign_due_ms = 0; /* by the next look at it */
-    } else {
+    else
         answer_followed_end(answer, snapshot->error_code);
-    }
     store_answer_free(snapshot);
     registry_add(answer);
+    if (answer->phase ==
+        ANSWER_FOLLOWED) { /* at once: a poll may be over before the next look at it */
+        answers->sign_due_ms = 0;
+        alone_sign(answers);
+    }
     ensure_ticking(answers);
     return answer;
 }

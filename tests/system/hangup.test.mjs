@@ -89,19 +89,29 @@ for (const front of FRONTS) {
   });
 }
 
-test('the answer goes on for whoever follows it in another process, and is stopped when he leaves too', async (t) => {
+test('the answer goes on for whoever follows or polls it in another process, and is stopped when he leaves too', async (t) => {
   const elsewhere = await startParley({ mock, via: 'nginx', workers: 1, env: { DATABASE_URL: `sqlite:${instances.short.db}` } });
   t.after(() => elsewhere.stop());
-  const stream = await instances.short.stream('/api/chat/stream', { message: 'elsewhere mock:deltas=1000,delay=20' });
-  await stream.until((s) => s.deltas.length === 2);
-  const [call] = mock.calls('elsewhere');
-  const { message_id: id } = stream.first;
-  const follower = await elsewhere.stream(`/api/chat/stream/${id}`, undefined, { method: 'GET' });
-  stream.abort();
-  assert.equal(await leftWithin(call, 2500), null, 'it was stopped under the eyes of a reader');
+  const begin = async (name) => {
+    const stream = await instances.short.stream('/api/chat/stream', { message: `${name} mock:deltas=1000,delay=20` });
+    await stream.until((s) => s.deltas.length === 2);
+    return { stream, call: mock.calls(name)[0], id: stream.first.message_id };
+  };
+  const [followed, polled] = await Promise.all(['followed', 'polled'].map(begin));
+  const follower = await elsewhere.stream(`/api/chat/stream/${followed.id}`, undefined, { method: 'GET' });
+  let polls = true;
+  const poller = eventually(async () => { await elsewhere.get(`/api/messages/${polled.id}`); return !polls; }, 20000, 200);
+  followed.stream.abort();
+  polled.stream.abort();
+  const left = [followed, polled].map(({ call }) => leftWithin(call, 2500));
+  assert.deepEqual(await Promise.all(left), [null, null], 'it was stopped under the eyes of a reader');
   follower.abort();
-  assert.ok(await leftWithin(call, 6000), 'it goes on without anybody');
-  assert.ok(await eventually(async () => (await rowOf(instances.short, id)).status === 'stopped'));
+  polls = false;
+  await poller;
+  for (const { call, id } of [followed, polled]) {
+    assert.ok(await leftWithin(call, 6000), 'it goes on without anybody');
+    assert.ok(await eventually(async () => (await rowOf(instances.short, id)).status === 'stopped'));
+  }
 });
 
 /* Begin a POST whose reply is not waited for; returns what hangs up. */
