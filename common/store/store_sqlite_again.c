@@ -165,8 +165,9 @@ static enum result check_unfinished(struct db *db, struct again_job *job)
         return fault_set(job->fault, RESULT_CONFLICT, "answer_superseded", NULL,
                          "The conversation has moved on since this answer.");
     if (!unfinished)
-        return fault_set(job->fault, RESULT_CONFLICT, "answer_complete", NULL,
-                         "There is nothing to go on with: the answer is complete, or has no text.");
+        return fault_set(
+            job->fault, RESULT_CONFLICT, "answer_complete", NULL,
+            "There is nothing to go on with: the answer is complete, has failed, or has no text.");
     return RESULT_OK;
 }
 
