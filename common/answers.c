@@ -354,9 +354,8 @@ struct answer *answers_follow(struct answers *answers, const char *message_id,
         answer_followed_end(answer, snapshot->error_code);
     store_answer_free(snapshot);
     registry_add(answer);
-    if (answer->phase ==
-        ANSWER_FOLLOWED) { /* at once: a poll may be over before the next look at it */
-        answers->sign_due_ms = 0;
+    if (answer->phase == ANSWER_FOLLOWED) {
+        answers->sign_due_ms = 0; /* at once: a poll may be over before the next look at it */
         alone_sign(answers);
     }
     ensure_ticking(answers);
