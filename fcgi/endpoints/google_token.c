@@ -27,6 +27,7 @@
 #define ISSUER_SHORT     "accounts.google.com"
 #define REVOKE_FIELD     "token"
 #define DEFAULT_LIFE_S   3600
+#define MOST_LIFE_S      (24 * 3600) /* what is longer, or negative, is not believed */
 #define TOKEN_TIMEOUT_MS 15000
 
 struct google_call {
@@ -119,6 +120,8 @@ static bool read_tokens(const struct google_call *call, struct json_object *obje
     if (out->refresh == NULL && call->old_refresh != NULL)
         out->refresh = strdup(call->old_refresh);
     json_get_int(object, "expires_in", &life_s);
+    if (life_s < 0 || life_s > MOST_LIFE_S)
+        life_s = DEFAULT_LIFE_S;
     out->expires_ms = clock_wall_ms() + life_s * 1000;
     if (out->access == NULL)
         return false;

@@ -110,6 +110,14 @@ describe('google sign-in', () => {
     assert.equal(mail.connector_id, 'connector_gmail');
   });
 
+  test('a life that no token has is not believed', async () => {
+    for (const expires_in of [9e15, -5]) {
+      const page = browser();
+      await signIn(page, { expires_in });
+      assert.ok(Math.abs(Number(page.jar.cookies.get('gc_expires_at')) - Date.now() - 3600000) < 60000, `${expires_in}`);
+    }
+  });
+
   test('the store alone connects a browser whose token cookies are gone; nothing readable lies in it', async () => {
     const page = browser();
     await signIn(page);
