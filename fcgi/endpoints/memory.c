@@ -5,6 +5,7 @@
  * Request thread; a fact that was told gets its vector from the loop, or goes to Mem0 from there.
  */
 #include <json-c/json.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,9 @@
 #include "common/base/json.h"
 #include "common/base/text.h"
 #include "common/memory/memory.h"
+#include "common/store/store_owners.h"
 #include "fcgi/app.h"
+#include "fcgi/endpoints/conversation_view.h"
 #include "fcgi/endpoints/endpoints.h"
 #include "fcgi/endpoints/memory_elsewhere.h"
 #include "fcgi/http/exchange.h"
@@ -302,6 +305,17 @@ void endpoint_memory_own(struct exchange *exchange)
 
 /* ---- erasing ---- */
 
+void memory_note_erased(const struct exchange *exchange)
+{
+    char whose[CONVERSATION_SHORT], subject[CONVERSATION_SHORT + 16];
+    struct store_audit line = conversation_view_audit(exchange, "erased", whose);
+
+    snprintf(subject, sizeof subject, "facts%s%s", *whose != '\0' ? " of " : "", whose);
+    line.subject = subject;
+    line.count = 0;
+    store_audit_add(exchange->app->store, &line);
+}
+
 static void erase(struct exchange *exchange, const char *user_id, const char *id)
 {
     struct store_subject subject = { &exchange->owner, user_id };
@@ -326,6 +340,8 @@ static void erase(struct exchange *exchange, const char *user_id, const char *id
         response_fault(&exchange->response, &fault);
         return;
     }
+    if (count > 0)
+        memory_note_erased(exchange);
     buf_init(&body, CAP_FACT_BODY);
     buf_putc(&body, '{');
     json_put_member_int(&body, "deleted", count);

@@ -222,6 +222,7 @@ void elsewhere_erase_all(struct exchange *exchange, const char *user_id)
         response_fault(&exchange->response, &fault);
         return;
     }
+    memory_note_erased(exchange);
     buf_init(&body, CAP_SMALL_BODY);
     buf_puts(&body, "{\"deleted\":null}");
     response_json(&exchange->response, 202, &body);

@@ -30,6 +30,9 @@ void elsewhere_erase_all(struct exchange *exchange, const char *user_id);
 /* After a reply: the same, and stop the answer `running` ("" = none). False when out of memory. */
 bool elsewhere_forget(struct exchange *exchange, const char *user_id, const char *running);
 
+/* Request thread, memory.c: into the audit log. */
+void memory_note_erased(const struct exchange *exchange);
+
 /* memory.c: the reply of a list. */
 void memory_put_facts(struct buf *body, const char *user_id, const struct store_fact_list *facts,
                       bool scored);

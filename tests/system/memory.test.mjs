@@ -97,6 +97,7 @@ describe('facts that were told', () => {
     assert.deepEqual((await ada.delete(`/api/memory/fact/${first.json.id}`)).json, { deleted: 1 });
     assert.deepEqual((await ada.delete('/api/memory')).json, { deleted: 1 });
     assert.equal((await ada.ask('/api/memory')).json.count, 0);
+    assert.deepEqual(await parley.sql("SELECT subject, count FROM audit WHERE action = 'erased' ORDER BY id"), [{ subject: `facts of ${first.json.id.slice(0, 12)}`, count: 0 }, { subject: 'facts', count: 0 }]);
   });
 
   test('facts go with the visitor when he erases his data', async () => {
