@@ -235,7 +235,7 @@ static void store_vectors(uv_work_t *job)
         struct store_vector vector = { lesson->task.memory->options.config->embedding_model,
                                        lesson->values + i * lesson->size, lesson->size };
 
-        store_fact_vector(store_of(lesson), lesson->rows[i], &vector);
+        store_fact_vector(store_of(lesson), lesson->rows[i], lesson->facts[i], &vector);
     }
 }
 

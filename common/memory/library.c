@@ -479,11 +479,11 @@ static void on_vectors(void *ctx, const struct fetch_reply *reply)
     batch->over = true;
     batch->failed = values == NULL;
     for (size_t i = 0; values != NULL && i < batch->passages->count; i++) {
+        const struct store_passage *one = &batch->passages->list[i];
         struct store_vector vector = { batch->library->config->embedding_model, values + i * size,
                                        size };
 
-        if (store_passage_vector(batch->library->store, batch->passages->list[i].row, &vector) !=
-            RESULT_OK)
+        if (store_passage_vector(batch->library->store, one->row, one->body, &vector) != RESULT_OK)
             batch->failed = true;
     }
     free(values);
@@ -525,13 +525,16 @@ bool library_embed(struct library *library, const struct providers *providers)
     struct store_passages passages;
     struct fault fault = { 0 };
     bool good = provider != NULL, more = good;
+    int64_t before = 0; /* the same passage twice: its vector cannot be kept */
 
     while (good && more) {
         if (store_passages_bare(library->store, library->config->embedding_model, EMBED_BATCH,
                                 &passages, &fault) != RESULT_OK)
             return false;
         more = passages.count > 0;
-        good = !more || embed_batch(library, provider, &passages);
+        good =
+            !more || (passages.list[0].row != before && embed_batch(library, provider, &passages));
+        before = more ? passages.list[0].row : 0;
         store_passages_free(&passages);
     }
     return good;

@@ -121,7 +121,9 @@ enum result store_fact_search(struct store *store, const struct store_subject *s
 enum result store_fact_delete(struct store *store, const struct store_subject *subject,
                               const char *id, int64_t *count, struct fault *fault);
 
-enum result store_fact_vector(struct store *store, int64_t row, const struct store_vector *vector);
+/* Of the fact `text`. Nothing happens when the row is gone or says something else by now, perhaps of somebody else. */
+enum result store_fact_vector(struct store *store, int64_t row, const char *text,
+                              const struct store_vector *vector);
 
 /* The user_ids of an owner's conversations, for those who forget elsewhere what belongs to them. */
 struct store_users {
@@ -199,7 +201,8 @@ enum result store_passage_search(struct store *store, const struct store_passage
 /* Passages that have no vector of `model` yet, at most `limit`: row and body, with title and heading. */
 enum result store_passages_bare(struct store *store, const char *model, size_t limit,
                                 struct store_passages *out, struct fault *fault);
-enum result store_passage_vector(struct store *store, int64_t row,
+/* As store_fact_vector. */
+enum result store_passage_vector(struct store *store, int64_t row, const char *body,
                                  const struct store_vector *vector);
 
 #endif

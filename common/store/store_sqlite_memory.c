@@ -104,13 +104,13 @@ struct add {
     struct store_words words;
 };
 
-static void make_plain(struct add *add)
+static void make_plain(const char *text, char plain[PLAIN_MAX])
 {
     struct buf out;
 
-    buf_init(&out, sizeof add->plain - 1);
-    store_words_plain(add->fact->text, strlen(add->fact->text), &out);
-    text_copy(add->plain, sizeof add->plain, buf_str(&out));
+    buf_init(&out, PLAIN_MAX - 1);
+    store_words_plain(text, strlen(text), &out);
+    text_copy(plain, PLAIN_MAX, buf_str(&out));
     buf_free(&out);
 }
 
@@ -350,7 +350,7 @@ enum result store_fact_add(struct store *store, const struct store_subject *subj
     if (add.words.count == 0)
         return fault_set(fault, RESULT_INVALID, "invalid_field", "fact",
                          "The field fact must have words.");
-    make_plain(&add);
+    make_plain(fact->text, add.plain);
     store_sqlite_scope(subject, add.scope);
     return store_sqlite_write(store, add_fact, &add, fault);
 }
@@ -467,6 +467,7 @@ enum result store_fact_delete(struct store *store, const struct store_subject *s
 struct set_vector {
     const char *sql;
     int64_t row;
+    const char *text; /* that it is of */
     const struct store_vector *vector;
     bool signs; /* :signs, too */
 };
@@ -478,6 +479,7 @@ static enum result set_vector(struct db *db, void *arg)
     unsigned char signs[RANK_SIGNS_MAX];
 
     db_bind_int(stmt, ":id", set->row);
+    db_bind_text(stmt, ":text", set->text);
     db_bind_text(stmt, ":model", set->vector->model);
     if (set->signs)
         db_bind_blob(stmt, ":signs", signs, rank_signs(set->vector, signs));
@@ -486,26 +488,31 @@ static enum result set_vector(struct db *db, void *arg)
     return db_run(stmt) ? RESULT_OK : RESULT_STORE_DOWN;
 }
 
-/* Nothing happens for a row that is gone meanwhile. */
-enum result store_fact_vector(struct store *store, int64_t row, const struct store_vector *vector)
+enum result store_fact_vector(struct store *store, int64_t row, const char *text,
+                              const struct store_vector *vector)
 {
+    char plain[PLAIN_MAX];
     struct set_vector set = { "INSERT INTO memory_vectors (memory_id, model, vector)"
                               " SELECT id, :model, :vector FROM memories WHERE id = :id"
+                              " AND plain = :text"
                               " ON CONFLICT (memory_id) DO UPDATE SET model = excluded.model,"
                               " vector = excluded.vector",
-                              row, vector, false };
+                              row, plain, vector, false };
 
+    make_plain(text, plain);
     return store_sqlite_write(store, set_vector, &set, NULL);
 }
 
-enum result store_passage_vector(struct store *store, int64_t row,
+enum result store_passage_vector(struct store *store, int64_t row, const char *body,
                                  const struct store_vector *vector)
 {
-    struct set_vector set = { "INSERT INTO passage_vectors (passage_id, model, signs, vector)"
-                              " SELECT id, :model, :signs, :vector FROM passages WHERE id = :id"
-                              " ON CONFLICT (passage_id) DO UPDATE SET model = excluded.model,"
-                              " signs = excluded.signs, vector = excluded.vector",
-                              row, vector, true };
+    struct set_vector set = {
+        "INSERT INTO passage_vectors (passage_id, model, signs, vector)"
+        " SELECT id, :model, :signs, :vector FROM passages WHERE id = :id"
+        " AND body = :text ON CONFLICT (passage_id) DO UPDATE SET model = excluded.model,"
+        " signs = excluded.signs, vector = excluded.vector",
+        row, body, vector, true
+    };
 
     return store_sqlite_write(store, set_vector, &set, NULL);
 }

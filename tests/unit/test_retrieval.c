@@ -108,8 +108,9 @@ static void add_vectors(struct store_fixture *fixture)
         snprintf(text, sizeof text, "%s %s %s", bare.list[i].heading, bare.list[i].heading,
                  bare.list[i].body);
         embed(text, values);
-        assert_int_equal(store_passage_vector(fixture->store, bare.list[i].row, &vector),
-                         RESULT_OK);
+        assert_int_equal(
+            store_passage_vector(fixture->store, bare.list[i].row, bare.list[i].body, &vector),
+            RESULT_OK);
     }
     store_passages_free(&bare);
     assert_int_equal(store_passages_bare(fixture->store, "threes", 1000, &bare, &fault), RESULT_OK);
@@ -326,7 +327,7 @@ static void the_nearest_of_many_vectors_are_found_by_their_signs(void **state)
         struct store_vector vector = { "threes", all[i], SIZE };
 
         about(i % TOPICS, &seed, all[i]);
-        assert_int_equal(store_passage_vector(fixture->store, i + 1, &vector), RESULT_OK);
+        assert_int_equal(store_passage_vector(fixture->store, i + 1, "b", &vector), RESULT_OK);
     }
     for (int topic = 0; topic < TOPICS; topic++) {
         float values[SIZE];

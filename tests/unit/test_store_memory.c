@@ -393,6 +393,27 @@ static void words_leave_out_what_says_nothing(void **state)
     assert_true(store_words_share(&words, "Return a tent 4712", 18) < 0.7);
 }
 
+static void a_vector_that_comes_late_is_not_taken_for_that_of_another_fact(void **state)
+{
+    struct store_fixture *fixture = *state;
+    float values[3] = { 1, 0, 0 };
+    struct store_vector vector = { "m", values, 3 };
+    struct store_subject mine = { &ada, NULL };
+    struct store_fact_added tea = tell(fixture, "Likes tea", (struct telling){ 0 });
+    struct fault fault = { 0 };
+    int64_t deleted;
+
+    tell(fixture, "Hates it", (struct telling){ .replaces = tea.id });
+    store_fact_vector(fixture->store, tea.row, "Likes tea", &vector);
+    assert_int_equal(store_fixture_int(fixture, "SELECT count(*) FROM memory_vectors"), 0);
+    assert_int_equal(store_fact_delete(fixture->store, &mine, tea.id, &deleted, &fault), RESULT_OK);
+    assert_int_equal(tell(fixture, "Sings", (struct telling){ .owner = &eve }).row, tea.row);
+    store_fact_vector(fixture->store, tea.row, "Hates it", &vector);
+    assert_int_equal(store_fixture_int(fixture, "SELECT count(*) FROM memory_vectors"), 0);
+    store_fact_vector(fixture->store, tea.row, "sings!", &vector);
+    assert_int_equal(store_fixture_int(fixture, "SELECT count(*) FROM memory_vectors"), 1);
+}
+
 static void vectors_find_what_has_no_word_in_common(void **state)
 {
     struct store_fixture *fixture = *state;
@@ -405,8 +426,10 @@ static void vectors_find_what_has_no_word_in_common(void **state)
     struct store_fact_list facts;
     struct fault fault = { 0 };
 
-    store_fact_vector(fixture->store, tell(fixture, "Likes tea", (struct telling){ 0 }).row, &near);
-    store_fact_vector(fixture->store, tell(fixture, "Has a dog", (struct telling){ 0 }).row, &far);
+    store_fact_vector(fixture->store, tell(fixture, "Likes tea", (struct telling){ 0 }).row,
+                      "Likes tea", &near);
+    store_fact_vector(fixture->store, tell(fixture, "Has a dog", (struct telling){ 0 }).row,
+                      "Has a dog", &far);
     assert_int_equal(store_fact_search(fixture->store, &subject, &search, &facts, &fault),
                      RESULT_OK);
     assert_int_equal(facts.count, 1);
@@ -435,6 +458,7 @@ int main(void)
         STORE_TEST(text_of_strangers_is_never_syntax),
         STORE_TEST(every_byte_gives_a_query_that_runs),
         STORE_TEST(words_leave_out_what_says_nothing),
+        STORE_TEST(a_vector_that_comes_late_is_not_taken_for_that_of_another_fact),
         STORE_TEST(vectors_find_what_has_no_word_in_common),
     };
 
