@@ -17,6 +17,7 @@
 struct answers;
 struct breakers;
 struct outflow;
+struct owner;
 struct identity;
 struct limits;
 struct memory;
@@ -47,7 +48,7 @@ struct app {
     unsigned char seal_key[32]; /* for what is kept sealed in the store; of SECRET_KEY */
     int64_t started_ms;         /* wall clock of the whole program's start */
     /* Have the answer made by a process of its own; NULL where this process stays. False: could not. */
-    bool (*answer_detached)(const char *message_id);
+    bool (*answer_detached)(const char *message_id, const struct owner *asker);
     struct scoreboard *board;     /* what all workers do; NULL in a CGI */
     unsigned char client_key[16]; /* for client_hash; one for all workers */
 };

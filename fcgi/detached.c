@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -22,24 +23,35 @@
 
 #define LEASE_MS    6000
 #define PROGRAM_MAX 4096
+#define ASKER       "PARLEY_ASKER" /* in the environment */
+#define ASKER_MAX   (CAP_ID + 32)
 
 extern char **environ;
 
 /* ---- the process that took the question ---- */
 
-/* Our environment without what says "you are a CGI program". NULL when out of memory. */
-static char **plain_environment(void)
+/* Who asks, for the other process: not as an argument, which every user of the machine may read. */
+static void put_asker(char line[ASKER_MAX], const struct owner *asker)
+{
+    snprintf(line, ASKER_MAX, ASKER "=%d:%s", (int)asker->kind, asker->id);
+}
+
+/* Our environment without what says "you are a CGI program", and with `asker`. NULL when out of memory. */
+static char **plain_environment(char *asker)
 {
     size_t count = 0, kept = 0;
     char **copy;
 
     while (environ[count] != NULL)
         count++;
-    copy = calloc(count + 1, sizeof copy[0]);
+    copy = calloc(count + 2, sizeof copy[0]);
     for (size_t i = 0; copy != NULL && i < count; i++)
         if (!text_starts_with(environ[i], "GATEWAY_INTERFACE=") &&
-            !text_starts_with(environ[i], "REQUEST_METHOD="))
+            !text_starts_with(environ[i], "REQUEST_METHOD=") &&
+            !text_starts_with(environ[i], ASKER "="))
             copy[kept++] = environ[i];
+    if (copy != NULL)
+        copy[kept] = asker;
     return copy;
 }
 
@@ -58,17 +70,18 @@ static void become(const char *program, char *const *arguments, char *const *env
     _exit(127);
 }
 
-bool detached_spawn(const char *message_id)
+bool detached_spawn(const char *message_id, const struct owner *asker)
 {
     static char name[] = "parley", command[] = "answer";
-    char program[PROGRAM_MAX], id[CAP_ID];
+    char program[PROGRAM_MAX], id[CAP_ID], line[ASKER_MAX];
     char *const arguments[] = { name, command, id, NULL };
     size_t size = sizeof program;
     char **environment;
     int status = -1;
     pid_t child;
 
-    if (uv_exepath(program, &size) != 0 || (environment = plain_environment()) == NULL)
+    put_asker(line, asker);
+    if (uv_exepath(program, &size) != 0 || (environment = plain_environment(line)) == NULL)
         return false;
     text_copy(id, sizeof id, message_id);
     child = fork();
@@ -92,6 +105,16 @@ static size_t question_of(const struct store_turn_begun *begun)
     return at > 0 ? at - 1 : begun->history_len;
 }
 
+/* Whoever knows a conversation's id may ask in it, but is not the one whose it is. */
+static bool is_owner_asking(const struct owner *owner)
+{
+    const char *asker = getenv(ASKER);
+    char line[ASKER_MAX];
+
+    put_asker(line, owner);
+    return asker != NULL && strcmp(line + sizeof ASKER, asker) == 0;
+}
+
 /* What the store has for the question; this process does without what others would add. Returns its place. */
 static size_t remember(struct app *app, const struct store_adopted *adopted,
                        struct memory_question *question, struct turn_request *request)
@@ -105,7 +128,8 @@ static size_t remember(struct app *app, const struct store_adopted *adopted,
         .owner = adopted->owner,
         .user_id = adopted->user_id,
         .text = begun->history[at].content,
-        .anonymous = id_of_session(begun->conversation_id),
+        .anonymous = id_of_session(begun->conversation_id) ||
+                     (adopted->user_id == NULL && !is_owner_asking(&adopted->owner)),
     };
     memory_ground(app->memory, question, &request->ground);
     return at;

@@ -274,7 +274,8 @@ static struct answer *find_or_start(struct answers *answers, struct chat *chat)
 static bool answer_elsewhere(const struct exchange *exchange, const struct chat *chat)
 {
     return exchange->app->answer_detached != NULL && !chat->exists && !chat->quoted &&
-           chat->start.cached.text == NULL && exchange->app->answer_detached(chat->message_id);
+           chat->start.cached.text == NULL &&
+           exchange->app->answer_detached(chat->message_id, &exchange->owner);
 }
 
 static void chat_with_answer(struct exchange *exchange)

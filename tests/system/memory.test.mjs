@@ -430,6 +430,11 @@ test('as a CGI program facts are used and found, too, although its web server en
   assert.match(await systemOf(mock, 'cgi: my dog?'), /Bello/);
   await ada.post('/api/chat', { message: 'poll: my dog?', deliver: 'poll' });
   assert.match(await systemOf(mock, 'poll: my dog?'), /Bello/);
+  const [{ id }] = (await ada.ask('/api/conversations')).json.conversations;
+  for (const deliver of [undefined, 'poll']) {
+    await eve.post('/api/chat', { conversation_id: id, message: `eve there, ${deliver}: dog?`, deliver });
+    assert.doesNotMatch(await systemOf(mock, `eve there, ${deliver}`), /Bello/, 'whoever knows a conversation does not know its owner');
+  }
 });
 
 test('10,000 facts: what finding them adds to a turn is printed', async (t) => {
