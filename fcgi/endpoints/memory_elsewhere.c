@@ -212,11 +212,15 @@ static void forget_on_loop(struct exchange *exchange)
 
 void elsewhere_erase_all(struct exchange *exchange, const char *user_id)
 {
+    struct store_subject subject = { &exchange->owner, user_id };
     struct fault fault = { 0 };
     struct elsewhere *elsewhere = NULL;
     struct buf body;
+    int64_t count;
 
-    if (elsewhere_check(exchange, user_id, &fault) == RESULT_OK)
+    /* Facts of our own may be left from before MEMORY was mem0. */
+    if (elsewhere_check(exchange, user_id, &fault) == RESULT_OK &&
+        store_fact_delete(exchange->app->store, &subject, NULL, &count, &fault) == RESULT_OK)
         elsewhere = elsewhere_new(exchange, user_id, NULL, &fault);
     if (elsewhere == NULL) {
         response_fault(&exchange->response, &fault);

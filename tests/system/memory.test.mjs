@@ -375,6 +375,14 @@ test('MEMORY=mem0: what was erased is neither told to the next who picks the use
   const parley = await startParley({ mock, workers: 1, env: { USER_ID_ACCESS: 'owner', MEMORY: 'mem0', MEM0_API_BASE: mem0.url, MEM0_API_KEY: 'm0-key' } });
   t.after(() => parley.stop());
   const ada = new Visitor(parley), eve = new Visitor(parley);
+  const local = await startParley({ mock, workers: 1, env: { DATABASE_URL: `sqlite:${parley.db}`, USER_ID_ACCESS: 'owner' } });
+  t.after(() => local.stop());
+  const bob = new Visitor(local);
+  await bob.post('/api/memory', { fact: 'From before MEMORY was mem0' });
+  bob.at = parley;
+  assert.equal((await bob.delete('/api/memory')).status, 202);
+  assert.deepEqual(await parley.sql('SELECT count(*) AS n FROM memories'), [{ n: 0 }]);
+
   const { conversation_id: id } = (await ada.post('/api/chat/simple', { user_id: 'm-4', message: 'My dog is called Bello.' })).json;
   assert.ok(await eventually(() => mem0.facts.has('user:m-4')));
   const conversation = id ?? (await ada.ask('/api/conversations')).json.conversations[0].id;
