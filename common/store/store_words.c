@@ -53,21 +53,61 @@ static size_t punctuation(const char *text, size_t len)
     return 0;
 }
 
-/* Lower case of ASCII, Latin-1 and Russian letters: what stays as long as it was. */
+/* The letters of U+00C0 to U+017F, and of U+1E00 to U+1EFF (Vietnamese), without their accents, as FTS5 compares them. */
+static const char plain_latin[] =
+    "aaaaaa.ceeeeiiii.nooooo..uuuuy..aaaaaa.ceeeeiiii.nooooo..uuuuy.y"
+    "aaaaaaccccccccdd..eeeeeeeeeegggggggghh..iiiiiiiii...jjkk.llllll."
+    "...nnnnnn...oooooo..rrrrrrsssssssstttt..uuuuuuuuuuuuwwyyyzzzzzz.";
+static const char plain_more[] = "aabbbbbbccddddddddddeeeeeeeeeeffgghhhhhhhhhhiiiikkkkkkllllllllmm"
+                                 "mmmmnnnnnnnnoooooooopppprrrrrrrrssssssssssttttttttuuuuuuuuuuvvvv"
+                                 "wwwwwwwwwwxxxxyyzzzzzzhtwy......aaaaaaaaaaaaaaaaaaaaaaaaeeeeeeee"
+                                 "eeeeeeeeiiiioooooooooooooooooooooooouuuuuuuuuuuuuuyyyyyyyy......";
+
+/* The letter, in lower case and without an accent, that the two or three bytes at `at` are; 0 for others. */
+static char plain_letter(const unsigned char *at, size_t *len)
+{
+    unsigned code = (at[0] & 0x1fu) << 6 | (at[1] & 0x3fu);
+    char letter = '.';
+
+    *len = 2;
+    if (at[0] >= 0xc3 && at[0] <= 0xc5 && at[1] >= 0x80) {
+        letter = plain_latin[code - 0xc0];
+    } else if (at[0] == 0xe1 && at[1] >= 0xb8 && at[1] <= 0xbb && at[2] >= 0x80) {
+        letter = plain_more[(at[1] & 0x3u) << 6 | (at[2] & 0x3fu)];
+        *len = 3;
+    }
+    return letter != '.' ? letter : '\0';
+}
+
+/* Lower case of ASCII, Latin and Russian letters, Latin ones without accents. Never longer than it was. */
 static void fold(char *word)
 {
-    for (unsigned char *at = (unsigned char *)word; *at != '\0'; at++) {
-        if (*at >= 'A' && *at <= 'Z') {
-            *at += 'a' - 'A';
+    unsigned char *to = (unsigned char *)word;
+    const unsigned char *at = to;
+    size_t len;
+
+    while (*at != '\0') {
+        char letter = plain_letter(at, &len);
+
+        if (letter != '\0') {
+            *to++ = (unsigned char)letter;
+            at += len;
         } else if (at[0] == 0xc3 && at[1] >= 0x80 && at[1] <= 0x9e && at[1] != 0x97) {
-            *++at += 0x20;
+            *to++ = *at++;
+            *to++ = (unsigned char)(*at++ + 0x20);
         } else if (at[0] == 0xd0 && at[1] >= 0x90 && at[1] <= 0x9f) {
-            *++at += 0x20;
+            *to++ = *at++;
+            *to++ = (unsigned char)(*at++ + 0x20);
         } else if (at[0] == 0xd0 && at[1] >= 0xa0 && at[1] <= 0xaf) {
-            *at++ = 0xd1;
-            *at -= 0x20;
+            *to++ = 0xd1;
+            *to++ = (unsigned char)(at[1] - 0x20);
+            at += 2;
+        } else {
+            *to++ = *at >= 'A' && *at <= 'Z' ? (unsigned char)(*at + 'a' - 'A') : *at;
+            at++;
         }
     }
+    *to = '\0';
 }
 
 /* The next word from *at on, folded. False at the end. */

@@ -393,6 +393,31 @@ static void words_leave_out_what_says_nothing(void **state)
     assert_true(store_words_share(&words, "Return a tent 4712", 18) < 0.7);
 }
 
+static double share(const char *question, const char *text)
+{
+    struct store_words words;
+
+    store_words_read(&words, question, strlen(question));
+    return store_words_share(&words, text, strlen(text));
+}
+
+static void accents_and_capitals_are_no_difference_as_in_the_search(void **state)
+{
+    char odd[8] = "a?";
+
+    (void)state;
+    assert_true(share("rucksendungen", "RÜCKSENDUNGEN") == 1);
+    assert_true(share("Możliwy ZWROT", "zwrot jest mozliwy") == 1);
+    assert_true(share("iade suresi", "İade süresi otuz gündür") == 1);
+    assert_true(share("tra hang", "đổi trả hàng") == 1);
+    assert_true(share("ДОСТАВКА", "доставка") == 1);
+    assert_true(share("übung", "zebra") == 0);
+    for (int first = 1; first < 256; first++) { /* a character that ends too early */
+        odd[1] = (char)first;
+        assert_true(share(odd, odd) == 1);
+    }
+}
+
 static void a_vector_that_comes_late_is_not_taken_for_that_of_another_fact(void **state)
 {
     struct store_fixture *fixture = *state;
@@ -458,6 +483,7 @@ int main(void)
         STORE_TEST(text_of_strangers_is_never_syntax),
         STORE_TEST(every_byte_gives_a_query_that_runs),
         STORE_TEST(words_leave_out_what_says_nothing),
+        STORE_TEST(accents_and_capitals_are_no_difference_as_in_the_search),
         STORE_TEST(a_vector_that_comes_late_is_not_taken_for_that_of_another_fact),
         STORE_TEST(vectors_find_what_has_no_word_in_common),
     };
