@@ -14,7 +14,13 @@
 #include "common/base/buf.h"
 
 /* Record types of the FastCGI specification that a responder has to do with. */
-enum fcgi_type { FCGI_TYPE_BEGIN = 1, FCGI_TYPE_PARAMS = 4, FCGI_TYPE_STDIN = 5 };
+enum fcgi_type {
+    FCGI_TYPE_BEGIN = 1,
+    FCGI_TYPE_END = 3,
+    FCGI_TYPE_PARAMS = 4,
+    FCGI_TYPE_STDIN = 5,
+    FCGI_TYPE_STDOUT = 6
+};
 
 #define FCGI_HEAD_LEN       8
 #define FCGI_ROLE_RESPONDER 1

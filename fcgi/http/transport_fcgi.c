@@ -325,6 +325,21 @@ static int spool(const struct fcgi_peek *peek)
     return -1;
 }
 
+/* Out of descriptors or memory before libfcgi had it: an answer of our own, lest the web server makes one up. */
+static void refuse(int fd, unsigned id)
+{
+    static const char reply[] =
+        "Status: 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: "
+        "2\r\n\r\n"
+        "{\"error\":\"The server is too busy. Please try again in a few seconds.\","
+        "\"code\":\"overloaded\",\"status\":\"error\"}\n";
+    static const unsigned char end[FCGI_HEAD_LEN] = { 0 };
+
+    if (put_record(fd, FCGI_TYPE_STDOUT, id, reply, sizeof reply - 1) &&
+        put_record(fd, FCGI_TYPE_STDOUT, id, NULL, 0))
+        put_record(fd, FCGI_TYPE_END, id, end, sizeof end);
+}
+
 /* ---- life ---- */
 
 enum result transport_fcgi_init(void)
@@ -348,6 +363,7 @@ enum result transport_fcgi_open(struct fcgi_peek *peek, int fd, void (*finished)
                                 void *ctx, struct transport **out)
 {
     int rc;
+    unsigned id = peek->request_id;
     struct fcgi_transport *t = calloc(1, sizeof(*t));
     if (t == NULL)
         goto out;
@@ -363,7 +379,10 @@ enum result transport_fcgi_open(struct fcgi_peek *peek, int fd, void (*finished)
     peek->file = -1;
     fcgi_peek_free(peek);
     if (t->spool < 0) {
-        log_error("request_spool_failed", LOG_STR("error", strerror(errno)));
+        log_error(
+            "request_spool_failed", LOG_STR("error", strerror(errno)),
+            LOG_STR("remedy", "more open files (LimitNOFILE=, ulimit -n), or fewer MAX_STREAMS"));
+        refuse(fd, id);
         goto out;
     }
     FCGX_InitRequest(&t->request, -1, 0);

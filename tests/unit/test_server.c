@@ -785,6 +785,31 @@ static void running_out_of_descriptors_is_logged_once_and_survived(void **state)
     close(fd);
 }
 
+static void a_request_that_no_descriptor_is_left_for_is_told_so(void **state)
+{
+    struct fixture *f = *state;
+    struct rlimit limit, tight;
+    struct buf out;
+    int fd = client_open(f);
+    buf_init(&out, 1024);
+    put_request(&f->request, 1, true, "/echo", "hello", 5);
+    client_send(f, fd, &f->request, f->request.len);
+    assert_answer(f, fd, "200", "hello");
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    tight = limit;
+    tight.rlim_cur = (rlim_t)fd + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    client_send(f, fd, &f->request, f->request.len);
+    bool ended = client_receive(f, fd, &out);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_true(ended);
+    assert_int_equal(strncmp(buf_str(&out), "Status: 503 ", 12), 0);
+    buf_free(&out);
+    assert_closed(f, fd);
+    assert_serving(f);
+    close(fd);
+}
+
 static void on_sigterm(uv_signal_t *handle, int number)
 {
     (void)number;
@@ -851,6 +876,7 @@ int main(void)
         TEST(closing_the_server_cuts_a_running_stream_off),
         TEST(draining_closes_the_idle_and_lets_the_begun_finish),
         TEST(running_out_of_descriptors_is_logged_once_and_survived),
+        TEST(a_request_that_no_descriptor_is_left_for_is_told_so),
         TEST(signals_are_left_to_the_loop),
     };
     setenv("UV_THREADPOOL_SIZE", "2", 1);
