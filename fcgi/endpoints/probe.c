@@ -84,6 +84,15 @@ static void probe_begin(struct exchange *exchange)
     uv_timer_start(&probe->timer, on_piece, 0, EVERY_MS);
 }
 
+/* By a proxy in front of the web server; Caddy itself names its peer there, whose address we have. */
+static bool is_forwarded(const struct exchange *exchange)
+{
+    const char *hops = request_header(&exchange->request, "X-Forwarded-For");
+
+    return request_header(&exchange->request, "Forwarded") != NULL ||
+           (hops != NULL && strcmp(hops, exchange->peer.address) != 0);
+}
+
 static void reply_facts(struct exchange *exchange)
 {
     const struct request *request = &exchange->request;
@@ -92,9 +101,7 @@ static void reply_facts(struct exchange *exchange)
     buf_init(&body, CAP_BODY);
     buf_putc(&body, '{');
     json_put_member(&body, "address", exchange->peer.address);
-    json_put_member_bool(&body, "forwarded",
-                         request_header(request, "X-Forwarded-For") != NULL ||
-                             request_header(request, "Forwarded") != NULL);
+    json_put_member_bool(&body, "forwarded", is_forwarded(exchange));
     json_put_member_bool(&body, "believed", exchange->peer.trusted);
     json_put_member_bool(&body, "authorization", request_header(request, "Authorization") != NULL);
     json_put_member_bool(&body, "https", exchange->peer.https);

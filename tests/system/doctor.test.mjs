@@ -211,6 +211,10 @@ describe('planted faults of the web server', { concurrency: 2 }, () => {
     finding(await doctor({}, url), 'FAIL', /methods: OPTIONS is answered with HTTP 403/, /limit_except/);
   });
 
+  test('no proxy where the web server names its peer once more, as Caddy does', async (t) => {
+    finding(await doctor({}, await nginx(t, 'fastcgi_param HTTP_X_FORWARDED_FOR $remote_addr;')), 'PASS', /client address: Parley sees 127\.0\.0\.1/);
+  });
+
   test('a proxy in front that Parley does not know', async (t) => {
     const url = await nginx(t, 'fastcgi_param HTTP_X_FORWARDED_FOR 203.0.113.9;');
     finding(await doctor({}, url), 'FAIL', /client address: a proxy is in front/, /TRUSTED_PROXIES=127.0.0.1/);
