@@ -361,7 +361,7 @@ describe('around the conversation', () => {
         start() { setTimeout(() => { this.onresult({ resultIndex: 0, results: [Object.assign([{ transcript: 'spoken words' }], { isFinal: true })] }); this.onend(); }); }
         stop() {}
       };
-      Object.defineProperty(window, 'speechSynthesis', { value: { cancel() {}, speak: (words) => window.spokenAloud.push(words.text) } });
+      Object.defineProperty(window, 'speechSynthesis', { value: { cancel: () => window.spokenAloud.push('quiet'), speak: (words) => window.spokenAloud.push(words.text) } });
     });
     await page.goto(fixture.url);
     await page.click('#voice');
@@ -369,6 +369,8 @@ describe('around the conversation', () => {
     await page.press('#field', 'Enter');
     await answered(page);
     await page.click('[aria-label="Read aloud"]');
-    assert.deepEqual(await page.evaluate(() => window.spokenAloud.map((text) => text.trim())), ['You said: spoken words']);
+    await page.click('#new-chat');
+    assert.deepEqual(await page.evaluate(() => window.spokenAloud.map((text) => text.trim())), ['quiet', 'You said: spoken words', 'quiet'],
+      'what is left is not read on');
   });
 });

@@ -176,6 +176,22 @@ describe('a conversation', () => {
     assert.equal([...fixture.answers.values()].at(-1).rating, 1);
     await page.click('[aria-label="Copy answer"]');
     await page.waitForFunction(async () => await navigator.clipboard.readText() === 'Another **answer**.');
+    const [copied, after] = await page.evaluate(async () => {
+      const button = document.querySelector('[aria-label="Copy answer"]');
+      const shape = () => button.querySelector('path').getAttribute('d');
+      const later = window.setTimeout;
+      const due = [];
+      window.setTimeout = (then, ms) => (ms > 1000 && ms < 2000 ? due.push(then) : later(then, ms));
+      for (const times of [1, 2]) {
+        button.click();
+        while (due.length < times) await new Promise((resolve) => { later(resolve, 5); });
+      }
+      window.setTimeout = later;
+      const shapes = [shape()];
+      for (const then of due) then();
+      return [...shapes, shape()];
+    });
+    assert.notEqual(after, copied, 'copied twice in a row, the button is itself again');
   });
 
   test('code has its language, colours and a copy button', async () => {

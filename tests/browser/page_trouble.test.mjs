@@ -261,7 +261,7 @@ describe('when something fails', () => {
     await page.reload();
     await answered(page);
     const arrived = await holdReply('**/api/conversations/conv*');
-    [...fixture.conversations.values()][0].messages[0].status = 'edited';
+    [...fixture.conversations.values()][0].messages[1].status = 'interrupted';
     await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
     await arrived.asked;
     await say(page, 'two');

@@ -11,6 +11,7 @@ import { createAnswer, createQuestion } from './message.js';
 import { prefs, tab } from './prefs.js';
 
 const SPOKEN_MAX = 1200;
+const STATES = { stopped: 'stopped', interrupted: 'interrupted' }; // of an answer, where it is not complete
 const byteLength = (text) => new TextEncoder().encode(text).length;
 
 /**
@@ -25,7 +26,7 @@ export function createChat(parts, on) {
   let opening = false; // a conversation is on its way
   let eager = false; // and somebody could not wait to ask in it
   let missed = false; // another tab changed something while this one was busy
-  let known = ''; // what the last load or answer showed: message ids and states
+  let known = new Map(); // the answers on the screen: ids and states
   const channel = 'BroadcastChannel' in window ? new BroadcastChannel(`parley:${client.base}`) : null;
 
   function remember(id) {
@@ -103,6 +104,7 @@ export function createChat(parts, on) {
   function conclude(answer, last, messageId, source, question) {
     const failure = failureOf(last, answer.text);
     if (!failure || failure.status) keep(null);
+    if (messageId) known.set(messageId, failure ? 'failed' : STATES[last.finish_reason] ?? 'complete');
     if (!failure) {
       answer.end(last, actionsFor(messageId, answer, question, source));
       if (last.provider) on.demo(last.provider === 'demo');
@@ -181,6 +183,7 @@ export function createChat(parts, on) {
 
   function again(answer, question) {
     if (run) return;
+    parts.readAloud?.end();
     answer.remove();
     const view = makeAnswer();
     composer.focus();
@@ -220,7 +223,9 @@ export function createChat(parts, on) {
 
   const isEmpty = () => !run && !opening && !log.querySelector('.message');
 
-  const digest = (messages) => messages.map((message) => `${message.id ?? message.message_id}:${message.status ?? ''}`).join();
+  const answersIn = (messages) => new Map(messages.filter((message) => message.role === 'assistant')
+    .map((message) => [message.id ?? message.message_id, message.status]));
+  const areKnown = (answers) => answers.size === known.size && [...answers].every(([id, state]) => known.get(id) === state);
 
   function showMessages(messages) {
     log.replaceChildren();
@@ -242,12 +247,11 @@ export function createChat(parts, on) {
         follow(answer, { messageId: id, after: byteLength(text) }, question);
       else if (message.status === 'failed') answer.fail(t('error_failed'), i === messages.length - 1 ? () => retry(answer, {}, { done: true }, question) : null);
       else {
-        const reason = ['stopped', 'interrupted'].includes(message.status) ? message.status : message.finish_reason;
+        const reason = STATES[message.status] ?? message.finish_reason;
         answer.end({ ...message, finish_reason: reason }, actionsFor(id, answer, question));
       }
     });
     if (!messages.length) greet();
-    scroll.toEnd();
   }
 
   /** From now on this is where one asks, though its messages are still to come. */
@@ -272,10 +276,15 @@ export function createChat(parts, on) {
       const reply = await client.conversation(id);
       if (turn !== shown || run) return true;
       const messages = reply.messages ?? [];
-      if (quiet && digest(messages) === known) return true;
-      known = digest(messages);
+      if (quiet && areKnown(answersIn(messages))) return true;
+      known = answersIn(messages);
       shown += 1;
-      showMessages(messages);
+      parts.readAloud?.end();
+      if (quiet) scroll.keep(() => showMessages(messages));
+      else {
+        showMessages(messages);
+        scroll.toEnd();
+      }
       askKept(kept);
       opened();
       return true;
@@ -298,7 +307,8 @@ export function createChat(parts, on) {
   /** Stop looking at what is on the screen; the server finishes by itself. */
   function leave() {
     shown += 1;
-    known = '';
+    known = new Map();
+    parts.readAloud?.end();
     opening = false;
     eager = false;
     missed = false;
@@ -336,7 +346,7 @@ export function createChat(parts, on) {
     }
   });
   document.addEventListener('visibilitychange', () => {
-    if (!document.hidden && conversation && !run && known) load(conversation, { quiet: true });
+    if (!document.hidden && conversation && !run && known.size) load(conversation, { quiet: true });
   });
 
   return {

@@ -11,6 +11,8 @@ import { createPainter, highlight } from './highlight.js';
 
 const COPIED_MS = 1600;
 
+const usual = new WeakMap(); // what is on a button when nothing was copied lately
+
 /** Copy text; the button says for a moment that it worked. */
 export async function copyText(text, button, speak) {
   try {
@@ -25,10 +27,10 @@ export async function copyText(text, button, speak) {
     field.remove();
     button.focus();
   }
-  const before = [...button.childNodes];
+  if (!usual.has(button)) usual.set(button, [...button.childNodes]);
   button.replaceChildren(icon('check'), ...(button.classList.contains('icon-button') ? [] : [t('copied')]));
   speak(t('copied'));
-  setTimeout(() => button.replaceChildren(...before), COPIED_MS);
+  setTimeout(() => button.replaceChildren(...usual.get(button)), COPIED_MS);
 }
 
 /** Give every piece of code its head line with language and copy button, and its colours. */

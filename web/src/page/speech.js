@@ -53,7 +53,7 @@ export function createReader() {
   }
   window.addEventListener('pagehide', quiet);
 
-  return function readAloud(text, pressed) {
+  function readAloud(text, pressed) {
     const again = pressed === button;
     quiet();
     if (again) return;
@@ -64,5 +64,8 @@ export function createReader() {
     words.onend = () => pressed === button && quiet();
     words.onerror = words.onend;
     synthesis.speak(words);
-  };
+  }
+  /** What is read leaves the screen, and the button with it. */
+  readAloud.end = () => button && quiet();
+  return readAloud;
 }
