@@ -198,6 +198,31 @@ describe('a visitor', () => {
     await shows(['Hi', 'two', 'Two.', 'one', 'One.']);
   });
 
+  test('finds a long history laid out at once, and reads there what was stopped or failed', async () => {
+    attributes = 'data-open data-greeting="Hi"';
+    await open({});
+    await say('first');
+    await answered();
+    const [{ messages }] = fixture.conversations.values();
+    for (let i = 0; i < 30; i += 1)
+      messages.push({ id: `q${i}`, role: 'user', content: `q${i}` }, { id: `a${i}`, role: 'assistant', content: `a${i}`, status: 'complete' });
+    for (const [i, status] of ['stopped', 'interrupted', 'failed'].entries())
+      messages.push({ id: `x${i}`, role: 'assistant', content: '', status });
+    await page.addInitScript(() => {
+      const { get } = Object.getOwnPropertyDescriptor(Element.prototype, 'scrollHeight');
+      window.looks = 0;
+      Object.defineProperty(Element.prototype, 'scrollHeight', { get() {
+        if (this.className === 'chat-messages') window.looks += 1;
+        return get.call(this);
+      } });
+    });
+    await page.reload();
+    await page.waitForFunction(() => document.querySelector('.parley-widget')?.shadowRoot.querySelectorAll('.message').length === 65);
+    await page.evaluate(() => new Promise(requestAnimationFrame));
+    assert.ok(await page.evaluate(() => window.looks) < 20);
+    assert.deepEqual((await said('bot')).slice(-3), ['Stopped.', 'The answer was interrupted.', 'This answer failed.']);
+  });
+
   test('sees the answer grow, and can stop it', async () => {
     const gate = makeGate();
     fixture.reply = () => ({ deltas: ['One ', 'two ', 'three'], gate: gate.wait });

@@ -77,6 +77,7 @@ function buildPanel(data) {
 /** Follow the end of the messages until the reader scrolls up. */
 function followEnd(area, button) {
   let following = true;
+  let waiting = false;
   let lastTop = 0;
   const distance = () => area.scrollHeight - area.clientHeight - area.scrollTop;
   const toEnd = () => {
@@ -94,9 +95,15 @@ function followEnd(area, button) {
   button.addEventListener('click', toEnd);
   return {
     toEnd,
+    /** Once for all that grew in this task: each look at the height costs a layout of everything. */
     grown() {
-      if (following) toEnd();
-      else button.hidden = distance() < NEAR;
+      if (waiting) return;
+      waiting = true;
+      queueMicrotask(() => {
+        waiting = false;
+        if (following) toEnd();
+        else button.hidden = distance() < NEAR;
+      });
     },
   };
 }
@@ -254,6 +261,17 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
     return bot;
   }
 
+  /** What is to be said below an answer, live or from the history. */
+  function remark(bot, { status, finish_reason: reason, provider, sources }) {
+    const ended = (how) => status === how || reason === how;
+    if (ended('stopped')) bot.note(t('stopped'));
+    if (ended('length')) bot.note(t('cut_by_length'));
+    if (ended('interrupted')) bot.note(t('interrupted'));
+    if (ended('failed')) bot.note(t('error_failed'));
+    if (provider === 'knowledge') bot.note(t('quoted'));
+    bot.cite(sources);
+  }
+
   async function follow(bot, source, retry) {
     const mine = turn;
     run = followAnswer(client, source, link, { text: bot.push, tool: bot.tool });
@@ -273,11 +291,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
     if (failure?.code === 'unknown_session') return failure;
     if (failure && failure.code !== 'aborted') problem(failure, bot, retry && (() => retry(failure.done)));
     else {
-      if (last.finish_reason === 'stopped' || failure) bot.note(t('stopped'));
-      if (last.finish_reason === 'length') bot.note(t('cut_by_length'));
-      if (last.finish_reason === 'interrupted') bot.note(t('interrupted'));
-      if (last.provider === 'knowledge') bot.note(t('quoted'));
-      bot.cite(last.sources);
+      remark(bot, failure ? { status: 'stopped' } : last);
       speak(bot.text().slice(0, SPOKEN_MAX) || t('answer_over'));
       emit('message', { role: 'bot', text: bot.text() });
       if (!isOpen()) unread();
@@ -346,8 +360,9 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
     try {
       reply = await client.conversation(id);
     } catch (error) {
+      if (mine !== turn) return true;
       if (error.status === 404 && !error.absent) memory.set(null);
-      if (mine === turn && error.code === 'network') problem(error, failed(), null);
+      if (error.code === 'network') problem(error, failed(), null);
       return error.code === 'network';
     }
     if (mine !== turn || !reply.messages?.length) return false;
@@ -360,7 +375,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
         if (message.status === 'streaming') follow(bot, { messageId: message.id ?? message.message_id, after: byteLength(message.content ?? '') }, null);
         else {
           bot.over();
-          bot.cite(message.sources);
+          remark(bot, message);
         }
       }
     }
