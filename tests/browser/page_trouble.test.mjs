@@ -144,6 +144,23 @@ describe('when something fails', () => {
     assert.equal(await page.isVisible('.notice'), false);
   });
 
+  test('a question that was refused is still there when one comes back to the tab', async () => {
+    await open();
+    await say(page, 'one');
+    await answered(page);
+    await page.click('[aria-label="Answer again"]');
+    await page.waitForFunction(() => document.querySelector('.message:last-child [aria-label="Copy answer"]'));
+    await answered(page);
+    fixture.reply = () => refuse(429, 'rate_limited');
+    await say(page, 'two');
+    await page.waitForSelector('.notice.error');
+    await Promise.all([page.waitForEvent('requestfinished', (request) => /conversations\/conv/.test(request.url())),
+      page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')))]);
+    await page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => setTimeout(resolve)); }));
+    assert.deepEqual(await texts('.bubble'), ['one', 'two']);
+    assert.equal(await page.isVisible('.notice.error button'), true);
+  });
+
   test('a question that failed is asked again where the conversation is now, though another was asked since', async () => {
     fixture.reply = ({ message }) => (message === 'limited' ? refuse(429, 'rate_limited') : breakOff('provider_stream_cut', 'Half'));
     await open();

@@ -26,6 +26,7 @@ export function createChat(parts, on) {
   let opening = false; // a conversation is on its way
   let eager = false; // and somebody could not wait to ask in it
   let missed = false; // another tab changed something while this one was busy
+  let unheard = false; // the last question failed before it was accepted: only the screen has it
   let known = new Map(); // the answers on the screen: ids and states
   const channel = 'BroadcastChannel' in window ? new BroadcastChannel(`parley:${client.base}`) : null;
 
@@ -68,6 +69,7 @@ export function createChat(parts, on) {
   /** Follow an answer to its end and show what becomes of it. `question`: {text, pictures} for another try. */
   async function follow(answer, source, question) {
     shown += 1; // whatever was loading is about a screen of the past
+    unheard = false;
     const turn = shown;
     let settled = null;
     composer.setRunning(true);
@@ -104,6 +106,7 @@ export function createChat(parts, on) {
   function conclude(answer, last, messageId, source, question) {
     const failure = failureOf(last, answer.text);
     if (!failure || failure.status) keep(null);
+    unheard = Boolean(failure && !messageId);
     if (messageId) known.set(messageId, failure ? 'failed' : STATES[last.finish_reason] ?? 'complete');
     if (!failure) {
       answer.end(last, actionsFor(messageId, answer, question, source));
@@ -276,7 +279,7 @@ export function createChat(parts, on) {
       const reply = await client.conversation(id);
       if (turn !== shown || run) return true;
       const messages = reply.messages ?? [];
-      if (quiet && areKnown(answersIn(messages))) return true;
+      if (quiet && (unheard || areKnown(answersIn(messages)))) return true;
       known = answersIn(messages);
       shown += 1;
       parts.readAloud?.end();
@@ -312,6 +315,7 @@ export function createChat(parts, on) {
     opening = false;
     eager = false;
     missed = false;
+    unheard = false;
     keep(null);
     run?.leave();
     run = null;
