@@ -283,11 +283,8 @@ export function createChat(parts, on) {
       known = answersIn(messages);
       shown += 1;
       parts.readAloud?.end();
-      if (quiet) scroll.keep(() => showMessages(messages));
-      else {
-        showMessages(messages);
-        scroll.toEnd();
-      }
+      showMessages(messages);
+      scroll.toEnd();
       askKept(kept);
       opened();
       return true;

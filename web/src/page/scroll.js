@@ -47,17 +47,7 @@ export function startScroll(area, content, button) {
     area.focus({ preventScroll: true });
   });
 
-  /** Let the content be made anew without moving what is in sight. */
-  function keep(change) {
-    const { scrollTop } = area;
-    const wasFollowing = following;
-    change();
-    if (wasFollowing) toEnd();
-    else area.scrollTop = scrollTop;
-    lastTop = area.scrollTop;
-  }
-
-  return { toEnd, keep };
+  return { toEnd };
 }
 
 /** The page is as high as what is visible: phones lay their keyboard over the window without changing it. */
