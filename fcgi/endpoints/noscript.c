@@ -196,7 +196,8 @@ static void put_history(struct buf *out, const struct chat *chat)
 
     while (first > 0 && begun->history[first - 1].len + 128 < room)
         room -= begun->history[--first].len + 128;
-    if (first > 0)
+    /* A form that is sent again has earlier messages, of which nothing was read. */
+    if (first > 0 || chat->exists)
         buf_puts(out, "<p class=\"note\">Earlier messages are not shown.</p>");
     for (; first < question; first++)
         if (begun->history[first].role != CHAT_SYSTEM)
