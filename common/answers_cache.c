@@ -4,12 +4,9 @@
  * question without its case and white space. Only first questions have one, because every later answer
  * depends on what was said before. Request threads.
  */
-#include <locale.h>
-#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wctype.h>
 
 #include "common/answers_private.h"
 #include "common/base/clock.h"
@@ -17,27 +14,7 @@
 
 #define HASH_BYTES 32
 
-/* Characters of all scripts have a case; the C locale knows only ASCII's. */
-static locale_t unicode;
-static pthread_once_t unicode_once = PTHREAD_ONCE_INIT;
-
-static void open_unicode(void)
-{
-    unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-}
-
-/* The code point of the well-formed character of `len` bytes at `at`. */
-static wint_t decode(const unsigned char *at, size_t len)
-{
-    static const unsigned char lead[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
-    wint_t code = at[0] & lead[len];
-
-    for (size_t i = 1; i < len; i++)
-        code = code << 6 | (at[i] & 0x3f);
-    return code;
-}
-
-static void hash_code(crypto_generichash_state *state, wint_t code)
+static void hash_code(crypto_generichash_state *state, uint32_t code)
 {
     unsigned char bytes[4] = { (unsigned char)code, (unsigned char)(code >> 8),
                                (unsigned char)(code >> 16), (unsigned char)(code >> 24) };
@@ -52,12 +29,9 @@ static void hash_question(crypto_generichash_state *state, const char *text, siz
     size_t step;
 
     for (size_t i = 0; i < len; i += step) {
-        wint_t code;
+        uint32_t code = text_utf8_lower(text + i, len - i, &step);
 
-        step = text_utf8_sequence(text + i, len - i);
-        step = step > 0 ? step : 1;
-        code = decode((const unsigned char *)text + i, step);
-        if (unicode != (locale_t)0 ? iswspace_l(code, unicode) : iswspace(code)) {
+        if (text_utf8_space(code)) {
             gap = begun;
             continue;
         }
@@ -65,7 +39,7 @@ static void hash_question(crypto_generichash_state *state, const char *text, siz
             hash_code(state, ' ');
         gap = false;
         begun = true;
-        hash_code(state, unicode != (locale_t)0 ? towlower_l(code, unicode) : towlower(code));
+        hash_code(state, code);
     }
 }
 
@@ -81,7 +55,6 @@ static void make_key(const struct answer_start *start, char key[CAP_CACHE_KEY])
     crypto_generichash_state state;
     unsigned char hash[HASH_BYTES];
 
-    pthread_once(&unicode_once, open_unicode);
     crypto_generichash_init(&state, NULL, 0, sizeof hash);
     hash_string(&state, start->provider->name);
     hash_string(&state, start->model);

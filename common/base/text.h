@@ -53,6 +53,13 @@ size_t text_clean(char *text, size_t len);
  */
 bool text_has_control(const char *text, size_t len);
 
+/* The lower case of the character at `at`, of all scripts; *step: its bytes, 1 for what is no character. `len` > 0. */
+uint32_t text_utf8_lower(const char *at, size_t len, size_t *step);
+/* Is this code point white space, but for the blanks that do not break? */
+bool text_utf8_space(uint32_t code);
+/* Is `part` somewhere in `text`, in upper or lower case of all scripts? Nothing is in everything. */
+bool text_contains(const char *text, size_t len, const char *part, size_t part_len);
+
 /* ASCII case-insensitive. */
 bool text_same_nocase(const char *a, const char *b);
 bool text_starts_with(const char *text, const char *prefix);

@@ -64,7 +64,7 @@ typedef bool store_conversation_visit(void *ctx, const struct store_conversation
 typedef bool store_message_visit(void *ctx, const struct store_message *message);
 
 struct store_list_query {
-    const char *text; /* in title or messages, NULL = all; ASCII letters match in either case */
+    const char *text; /* in title or messages, in upper or lower case; NULL = all */
     size_t limit;
     int64_t before_ms, before_row; /* behind this one; before_ms INT64_MAX: from the newest on */
 };

@@ -18,6 +18,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/text.h"
 #include "common/store/db_file.h"
 
 #define STATEMENTS_MAX 100  /* distinct statements of one handle; the store has about half */
@@ -203,6 +204,25 @@ static bool apply_settings(struct db *db, const struct db_options *options)
     return done;
 }
 
+/* text_contains(text, part), as in text.h; NULL is no text. */
+static void sql_text_contains(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    const char *text = (const char *)sqlite3_value_text(values[0]);
+    const char *part = (const char *)sqlite3_value_text(values[1]);
+
+    (void)count;
+    sqlite3_result_int(context, text != NULL && part != NULL &&
+                                    text_contains(text, (size_t)sqlite3_value_bytes(values[0]),
+                                                  part, (size_t)sqlite3_value_bytes(values[1])));
+}
+
+static bool add_functions(struct db *db)
+{
+    return sqlite3_create_function(db->sqlite, "text_contains", 2,
+                                   SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, sql_text_contains,
+                                   NULL, NULL) == SQLITE_OK;
+}
+
 struct db *db_open(const struct db_options *options, enum db_status *status)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -222,7 +242,8 @@ struct db *db_open(const struct db_options *options, enum db_status *status)
     /* SQLite opens what it may not write for reading only, which would show with the first message. */
     if (code == SQLITE_OK && !options->query_only && sqlite3_db_readonly(db->sqlite, "main") == 1)
         fail(db, SQLITE_READONLY, "(open)");
-    if (code != SQLITE_OK || db->status != DB_OK || !apply_settings(db, options)) {
+    if (code != SQLITE_OK || db->status != DB_OK || !apply_settings(db, options) ||
+        !add_functions(db)) {
         *status = db->status != DB_OK ? db->status : DB_FAILED;
         db_close(db);
         return NULL;

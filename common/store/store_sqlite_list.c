@@ -11,8 +11,6 @@
 #include "common/store/conversations.h"
 #include "common/store/store_sqlite.h"
 
-#define CAP_PATTERN 4096
-
 static enum result unknown_conversation(struct fault *fault)
 {
     return fault_set(fault, RESULT_NOT_FOUND, "unknown_conversation", "conversation_id",
@@ -63,18 +61,6 @@ static void read_usage(struct db_stmt *stmt, struct store_conversation *out)
 
 /* ---- the list ---- */
 
-/* LIKE with the wild cards of the search text taken literally. False when it is too long. */
-static bool make_pattern(const char *text, struct buf *out)
-{
-    buf_putc(out, '%');
-    for (; *text != '\0'; text++) {
-        if (strchr("%_\\", *text) != NULL)
-            buf_putc(out, '\\');
-        buf_putc(out, *text);
-    }
-    return buf_putc(out, '%') && !out->failed;
-}
-
 #define LIST_SELECT                                                                                \
     "SELECT " CONVERSATION_COLUMNS                                                                 \
     " FROM conversations AS c WHERE c.owner_kind = :kind AND c.owner_id = :owner"                  \
@@ -83,17 +69,17 @@ static bool make_pattern(const char *text, struct buf *out)
     " AND EXISTS (SELECT 1 FROM messages AS m WHERE m.conversation_id = c.id)"
 #define LIST_ORDER " ORDER BY c.updated_ms DESC, c.id DESC LIMIT :limit"
 
-static struct db_stmt *list_statement(struct db *db, const char *pattern)
+static struct db_stmt *list_statement(struct db *db, const char *text)
 {
     struct db_stmt *stmt;
 
-    if (pattern == NULL)
+    if (text == NULL)
         return db_prepare(db, LIST_SELECT LIST_ORDER);
-    stmt = db_prepare(db, LIST_SELECT
-                      " AND (c.title LIKE :text ESCAPE '\\' OR EXISTS (SELECT 1 FROM messages AS m"
-                      " WHERE m.conversation_id = c.id AND m.content LIKE :text ESCAPE "
-                      "'\\'))" LIST_ORDER);
-    db_bind_text(stmt, ":text", pattern);
+    stmt = db_prepare(
+        db, LIST_SELECT
+        " AND (text_contains(c.title, :text) OR EXISTS (SELECT 1 FROM messages AS m"
+        " WHERE m.conversation_id = c.id AND text_contains(m.content, :text)))" LIST_ORDER);
+    db_bind_text(stmt, ":text", text);
     return stmt;
 }
 
@@ -105,22 +91,15 @@ enum result store_conversations_list(struct store *store, const struct store_ask
     struct store_conversation conversation;
     enum db_status status = DB_OK;
     struct db_stmt *stmt;
-    struct buf pattern;
     struct db *db;
     bool more = true;
 
     if (asker->owner->kind == OWNER_NONE)
         return RESULT_OK;
-    buf_init(&pattern, CAP_PATTERN);
-    if (query->text != NULL && !make_pattern(query->text, &pattern)) {
-        buf_free(&pattern);
-        return fault_set(fault, RESULT_INVALID, "invalid_field", "q",
-                         "The text to search for is too long.");
-    }
     db = db_readers_take(store->readers, &status);
     if (db == NULL)
-        goto out;
-    stmt = list_statement(db, query->text != NULL ? buf_str(&pattern) : NULL);
+        return store_sqlite_fault(fault, status);
+    stmt = list_statement(db, query->text);
     store_sqlite_bind_owner(stmt, asker->owner);
     db_bind_int(stmt, ":before_ms", query->before_ms);
     db_bind_int(stmt, ":before_row", query->before_row);
@@ -132,8 +111,6 @@ enum result store_conversations_list(struct store *store, const struct store_ask
     }
     db_reset(stmt);
     status = db_readers_return(store->readers, db);
-out:
-    buf_free(&pattern);
     return status == DB_OK ? RESULT_OK : store_sqlite_fault(fault, status);
 }
 

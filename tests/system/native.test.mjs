@@ -62,6 +62,9 @@ test('a visitor lists, searches, renames and deletes what is his own', async () 
   const { id } = found.json.conversations[0];
   assert.equal((await ann.patch(`/api/conversations/${id}`, { title: '  My\n pears ' })).json.title, 'My  pears');
   assert.equal(titles(await ann.get('/api/conversations?q=my')).length, 1);
+  assert.equal((await ann.patch(`/api/conversations/${id}`, { title: 'Öl & 100 % Äpfel' })).status, 200);
+  for (const [query, count] of [['öl', 1], ['äPFEL', 1], ['% ä', 1], ['%äpfel', 0], ['_pfel', 0]])
+    assert.equal(titles(await ann.get(`/api/conversations?q=${encodeURIComponent(query)}`)).length, count, query);
   for (const title of [null, 1, '', ' ', 'x'.repeat(121)]) {
     const reply = await ann.patch(`/api/conversations/${id}`, { title });
     assert.deepEqual([reply.status, reply.json.field], [400, 'title'], JSON.stringify(title));

@@ -234,6 +234,27 @@ static void comparing_ignores_ascii_case_only(void **state)
     assert_false(text_starts_with("uni", "unix:"));
 }
 
+static bool contains(const char *text, const char *part)
+{
+    return text_contains(text, strlen(text), part, strlen(part));
+}
+
+static void a_part_is_found_in_any_case_of_any_script(void **state)
+{
+    (void)state;
+    assert_true(contains("Ünïcode in ÄPFELN", "ünÏCODE"));
+    assert_true(contains("Ünïcode in ÄPFELN", "äpfeln"));
+    assert_true(contains("Привет, МИР", "мир"));
+    assert_true(contains("ΑΘΗΝΑ", "αθηνα"));
+    assert_true(contains("100% [a_b]", "0% [A_"));
+    assert_true(contains("aab", "ab"));
+    assert_true(contains("anything", ""));
+    assert_false(contains("Äpfel", "Apfel"));
+    assert_false(contains("Äpf", "äpfel"));
+    assert_false(contains("", "a"));
+    assert_true(contains("broken \xc3 Ä", "\xc3 ä"));
+}
+
 static void copies_are_cut_at_a_character(void **state)
 {
     (void)state;
@@ -363,6 +384,7 @@ int main(void)
         cmocka_unit_test(cleaning_makes_all_line_ends_lf),
         cmocka_unit_test(controls_are_found),
         cmocka_unit_test(comparing_ignores_ascii_case_only),
+        cmocka_unit_test(a_part_is_found_in_any_case_of_any_script),
         cmocka_unit_test(copies_are_cut_at_a_character),
         cmocka_unit_test(percent_decoding_refuses_what_is_malformed),
         cmocka_unit_test(percent_encoding_comes_back_the_same),
