@@ -310,6 +310,7 @@ static void send_call(struct client *client, const struct answer_call *call)
     client->calls_begun = call->index + 1;
     client->calls_done = call->index + call->done;
     write_frame(client, &frame);
+    buf_free(&frame);
 }
 
 /* News of calls for which the text has come far enough. Returns how far text may go before the next of them. Whoever
