@@ -302,6 +302,22 @@ static void one_or_all_are_deleted_and_nothing_of_others(void **state)
                      0);
 }
 
+static void forgetting_a_user_id_that_nobody_has_leaves_nothing_behind(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_subject unknown = { &nobody, "made-up" }, mine = { &ada, "ada-1" };
+    struct fault fault = { 0 };
+    int64_t deleted;
+
+    tell(fixture, "Likes tea", (struct telling){ .user_id = "ada-1" });
+    assert_int_equal(store_fact_delete(fixture->store, &unknown, NULL, &deleted, &fault),
+                     RESULT_OK);
+    assert_int_equal(store_fixture_int(fixture, "SELECT count(*) FROM leases"), 0);
+    assert_int_equal(store_fact_delete(fixture->store, &mine, NULL, &deleted, &fault), RESULT_OK);
+    assert_int_equal(deleted, 1);
+    assert_int_equal(store_fixture_int(fixture, "SELECT count(*) FROM leases"), 1);
+}
+
 static void purging_a_user_id_erases_facts_without_a_conversation(void **state)
 {
     struct store_fixture *fixture = *state;
@@ -479,6 +495,7 @@ int main(void)
         STORE_TEST(the_least_important_and_oldest_go_first),
         STORE_TEST(importance_and_recency_decide_between_equals),
         STORE_TEST(one_or_all_are_deleted_and_nothing_of_others),
+        STORE_TEST(forgetting_a_user_id_that_nobody_has_leaves_nothing_behind),
         STORE_TEST(purging_a_user_id_erases_facts_without_a_conversation),
         STORE_TEST(text_of_strangers_is_never_syntax),
         STORE_TEST(every_byte_gives_a_query_that_runs),
