@@ -143,8 +143,8 @@ static enum result check_unfinished(struct db *db, struct again_job *job)
             " AND (m.status <> 'complete' OR m.finish = 'length'),"
             " EXISTS (SELECT 1 FROM messages AS n WHERE n.conversation_id = :conversation"
             " AND n.id > m.id AND n.continues IS NOT m.id AND (n.role = 'user' OR"
-            " (n.status <> 'failed' AND (n.content <> '' OR n.status = 'streaming')))),"
-            " m.status = 'streaming'"
+            " (n.status <> 'failed' AND coalesce(n.finish, '') <> 'fallback'"
+            " AND (n.content <> '' OR n.status = 'streaming')))), m.status = 'streaming'"
             " AND m.lease_until_ms >= :now FROM messages AS m WHERE m.id = :id");
     bool last, unfinished, moved_on, running;
 

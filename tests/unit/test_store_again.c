@@ -170,24 +170,41 @@ static void going_on_twice_joins_the_first_and_after_a_failure_begins_again(void
     store_again_begun_free(&third);
 }
 
-static void an_answer_is_gone_on_with_although_another_one_failed_meanwhile(void **state)
+static void end_with_fallback(struct store_fixture *fixture, const struct store_again_begun *begun)
+{
+    struct store_answer_end end = {
+        .message_row = begun->turn.message_row,
+        .writer = "writer",
+        .status = TURN_COMPLETE,
+        .finish = FINISH_FALLBACK,
+        .text = "sorry",
+        .text_len = 5,
+        .now_ms = T0,
+    };
+
+    assert_int_equal(store_answer_end(fixture->store, &end), RESULT_OK);
+}
+
+static void an_answer_is_gone_on_with_although_others_came_to_nothing_meanwhile(void **state)
 {
     struct store_fixture *fixture = *state;
     struct store_turn_begun first =
         store_fixture_turn(fixture, "one", &(struct ask){ 0 }, TURN_STOPPED, "ei");
-    struct store_again_begun second =
-        again(fixture, &(struct again_ask){ .conversation_id = first.conversation_id });
+    struct again_ask anew = { .conversation_id = first.conversation_id };
+    struct store_again_begun failed = again(fixture, &anew), fallback, last;
     struct again_ask ask = { .message_id = first.message_id };
-    struct store_again_begun third;
 
     assert_refused(fixture, &ask, RESULT_CONFLICT, "answer_superseded");
-    end_with(fixture, &second, TURN_FAILED, "x");
-    third = again(fixture, &ask);
-    end_with(fixture, &third, TURN_COMPLETE, "ns");
+    end_with(fixture, &failed, TURN_FAILED, "x");
+    fallback = again(fixture, &anew);
+    end_with_fallback(fixture, &fallback);
+    last = again(fixture, &ask);
+    end_with(fixture, &last, TURN_COMPLETE, "ns");
     assert_next(fixture, first.conversation_id, 0, "u:one|a:eins|u:next");
     store_turn_begun_free(&first);
-    store_again_begun_free(&second);
-    store_again_begun_free(&third);
+    store_again_begun_free(&failed);
+    store_again_begun_free(&fallback);
+    store_again_begun_free(&last);
 }
 
 static void what_is_complete_running_or_left_behind_is_not_gone_on_with(void **state)
@@ -476,7 +493,7 @@ int main(void)
         STORE_TEST(a_failed_second_answer_does_not_hide_the_first),
         STORE_TEST(an_answer_gone_on_with_is_one_answer_to_the_model),
         STORE_TEST(going_on_twice_joins_the_first_and_after_a_failure_begins_again),
-        STORE_TEST(an_answer_is_gone_on_with_although_another_one_failed_meanwhile),
+        STORE_TEST(an_answer_is_gone_on_with_although_others_came_to_nothing_meanwhile),
         STORE_TEST(what_is_complete_running_or_left_behind_is_not_gone_on_with),
         STORE_TEST(an_answer_that_was_cut_at_its_token_limit_can_be_gone_on_with),
         STORE_TEST(an_answer_whose_worker_died_can_be_gone_on_with),
