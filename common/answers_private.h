@@ -1,8 +1,8 @@
 /*
- * answers_private: what the answers*.c files share. answers.c keeps the registry, the readers and the
- * life of an answer; answers_upstream.c asks a provider; answers_failover.c decides who is asked, again
- * or next; answers_persist.c brings text and ends to the
- * store and follows other workers' answers; answers_alone.c finds out whether anybody still reads one; answers_tools.c runs what the model calls, answers_calls.c lists it;
+ * answers_private: what the answers*.c files share. answers.c keeps the registry, the readers and the life of an
+ * answer; answers_upstream.c asks a provider; answers_failover.c decides who is asked, again or next;
+ * answers_persist.c brings text and ends to the store and follows other workers' answers; answers_alone.c finds out
+ * whether anybody still reads one; answers_tools.c runs what the model calls, answers_calls.c lists it;
  * answers_prepare.c is the request thread's part.
  */
 #ifndef PARLEY_ANSWERS_PRIVATE_H

@@ -3,7 +3,8 @@
  *
  * The lease tells who may still write: it is NULL once the writer itself ended the answer. An answer that
  * was given up (its lease ran out) keeps the old lease, so a writer that was only slow takes it back with
- * its next checkpoint, while a checkpoint that arrives after the end changes nothing.
+ * its next checkpoint, unless somebody goes on from it (store_sqlite_again.c), while a checkpoint that arrives after
+ * the end changes nothing.
  *
  * Runs on request threads.
  */

@@ -18,7 +18,8 @@ struct choice {
     char model[CAP_MODEL_NAME];
 };
 
-/* A model without a provider is asked of whoever lists it. RESULT_INVALID unknown_provider, unknown_model or images_unsupported, each saying what there is. */
+/* A model without a provider is asked of whoever lists it. RESULT_INVALID unknown_provider, unknown_model or
+ * images_unsupported, each saying what there is. */
 enum result choice_make(const struct app *app, const struct turn_request *request,
                         struct choice *out, struct fault *fault);
 
