@@ -11,7 +11,8 @@
 #define LIBRARY_PDF_MS    60000
 #define LIBRARY_REDIRECTS 5
 
-/* A file, at most PASSAGES_DOCUMENT bytes. NULL when that worked, else why not. */
+/* A file by its whole path, at most PASSAGES_DOCUMENT bytes; a link that leads out of its directory is not followed. NULL
+ * when that worked, else why not. */
 const char *library_read_file(const char *path, struct buf *out);
 
 /*
