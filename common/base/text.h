@@ -57,7 +57,8 @@ bool text_has_control(const char *text, size_t len);
 uint32_t text_utf8_lower(const char *at, size_t len, size_t *step);
 /* Is this code point white space, but for the blanks that do not break? */
 bool text_utf8_space(uint32_t code);
-/* Is `part` somewhere in `text`, in upper or lower case of all scripts? Nothing is in everything. */
+/* Is `part` somewhere in `text`, in upper or lower case of all scripts? Nothing is in everything. Takes time for both
+ * lengths added, not multiplied. No, when out of memory. */
 bool text_contains(const char *text, size_t len, const char *part, size_t part_len);
 
 /* ASCII case-insensitive. */

@@ -6,7 +6,7 @@
 
 #include <locale.h>
 #include <pthread.h>
-#include <string.h>
+#include <stdlib.h>
 #include <wctype.h>
 
 static locale_t unicode;
@@ -53,22 +53,42 @@ bool text_utf8_space(uint32_t code)
     return unicode != (locale_t)0 ? iswspace_l(code, unicode) : iswspace(code);
 }
 
-static bool begins_with(const char *text, size_t len, const char *part, size_t part_len)
-{
-    size_t at = 0, step, part_step;
+/* A character of the part, and how much of the part still fits where the next one does not (Knuth, Morris, Pratt). */
+struct pattern {
+    uint32_t code;
+    size_t shorter;
+};
 
-    for (size_t i = 0; i < part_len; i += part_step, at += step) {
-        if (at >= len || text_utf8_lower(text + at, len - at, &step) !=
-                             text_utf8_lower(part + i, part_len - i, &part_step))
-            return false;
+static size_t advance(const struct pattern *pattern, size_t at, uint32_t code)
+{
+    while (at > 0 && pattern[at].code != code)
+        at = pattern[at - 1].shorter;
+    return pattern[at].code == code ? at + 1 : 0;
+}
+
+static size_t read_pattern(struct pattern *pattern, const char *part, size_t len)
+{
+    size_t count = 0, step;
+
+    for (size_t i = 0; i < len; i += step) {
+        pattern[count].code = text_utf8_lower(part + i, len - i, &step);
+        pattern[count].shorter =
+            count > 0 ? advance(pattern, pattern[count - 1].shorter, pattern[count].code) : 0;
+        count++;
     }
-    return true;
+    return count;
 }
 
 bool text_contains(const char *text, size_t len, const char *part, size_t part_len)
 {
-    for (size_t at = 0; at < len; at += step_at(text + at, len - at))
-        if (begins_with(text + at, len - at, part, part_len))
-            return true;
-    return part_len == 0;
+    struct pattern *pattern = part_len > 0 ? calloc(part_len, sizeof *pattern) : NULL;
+    size_t count, found = 0, step;
+
+    if (pattern == NULL)
+        return part_len == 0;
+    count = read_pattern(pattern, part, part_len);
+    for (size_t i = 0; i < len && found < count; i += step)
+        found = advance(pattern, found, text_utf8_lower(text + i, len - i, &step));
+    free(pattern);
+    return found == count;
 }

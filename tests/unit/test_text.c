@@ -248,6 +248,8 @@ static void a_part_is_found_in_any_case_of_any_script(void **state)
     assert_true(contains("ΑΘΗΝΑ", "αθηνα"));
     assert_true(contains("100% [a_b]", "0% [A_"));
     assert_true(contains("aab", "ab"));
+    assert_true(contains("abababac", "ABABAC"));
+    assert_false(contains("ababab", "ababac"));
     assert_true(contains("anything", ""));
     assert_false(contains("Äpfel", "Apfel"));
     assert_false(contains("Äpf", "äpfel"));
