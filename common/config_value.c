@@ -118,9 +118,11 @@ static bool check_mode(char *value)
     return len <= 5 && value[len] == '\0' && strtol(value, NULL, 8) <= 07777;
 }
 
+/* Not in memory: each worker, and each of its handles, would have a database of its own. */
 static bool check_database(char *value)
 {
-    return text_starts_with(value, "sqlite:") && value[strlen("sqlite:")] != '\0';
+    return text_starts_with(value, "sqlite:") && value[strlen("sqlite:")] != '\0' &&
+           strcmp(value, "sqlite::memory:") != 0;
 }
 
 static bool check_redis(char *value)
@@ -231,7 +233,7 @@ static const struct {
                           "networks such as 10.0.0.0/8 or 2001:db8::/32, addresses, or unix, "
                           "separated by spaces or commas" },
     [CONFIG_MODE] = { check_mode, NULL, "an octal mode such as 0660" },
-    [CONFIG_DATABASE] = { check_database, NULL, "sqlite:PATH" },
+    [CONFIG_DATABASE] = { check_database, NULL, "sqlite: and the path of a file" },
     [CONFIG_REDIS] = { check_redis, NULL,
                        "redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER] or unix:/PATH" },
     [CONFIG_INT] = { NULL, read_int, NULL },

@@ -64,6 +64,13 @@ static enum result check_ca_file(const struct config *config, struct fault *faul
                      "CA_FILE=%.200s cannot be read: %s.", config->ca_file, strerror(errno));
 }
 
+enum result app_check(const struct config *config, struct fault *fault)
+{
+    enum result result = offer_check(config, fault);
+
+    return result == RESULT_OK ? check_ca_file(config, fault) : result;
+}
+
 enum result app_open_shared(struct app *app, const struct config *config, struct uv_loop_s *loop,
                             int64_t started_ms, struct breakers *breakers, struct fault *fault)
 {
@@ -85,7 +92,7 @@ enum result app_open_shared(struct app *app, const struct config *config, struct
                          "The system has no source of randomness.");
     id_make(app->writer, "w_");
     id_random(app->client_key, sizeof app->client_key);
-    if ((result = offer_check(config, fault)) != RESULT_OK ||
+    if ((result = app_check(config, fault)) != RESULT_OK ||
         (result = providers_load(config, &app->providers, fault)) != RESULT_OK)
         return result;
     if ((result = open_breakers(app, breakers, fault)) != RESULT_OK)
@@ -95,8 +102,6 @@ enum result app_open_shared(struct app *app, const struct config *config, struct
     if ((result = identity_open(config, app->store, &app->identity, fault)) != RESULT_OK)
         goto fail;
     if ((result = limits_open(config, &app->limits, fault)) != RESULT_OK)
-        goto fail;
-    if ((result = check_ca_file(config, fault)) != RESULT_OK)
         goto fail;
     if ((result = relay_open(loop, &relay, &app->relay)) != RESULT_OK) {
         fault_set(fault, result, "no_relay", NULL, "libcurl could not be started.");

@@ -53,6 +53,9 @@ struct app {
     unsigned char client_key[16]; /* for client_hash; one for all workers */
 };
 
+/* What app_open refuses in the options beyond the bounds of each, without opening anything; for check-config and a reload. */
+enum result app_check(const struct config *config, struct fault *fault);
+
 /* Open everything on `loop`. `fault` has the operator's sentence. */
 enum result app_open(struct app *app, const struct config *config, struct uv_loop_s *loop,
                      int64_t started_ms, struct fault *fault);

@@ -12,7 +12,7 @@
 
 #include "common/config.h"
 #include "common/providers/provider.h"
-#include "common/tools/offer.h"
+#include "fcgi/app.h"
 #include "fcgi/care.h"
 #include "fcgi/commands_admin.h"
 #include "fcgi/commands_knowledge.h"
@@ -106,7 +106,7 @@ static int print_summary(const char *program)
         fprintf(stderr, "parley: %s\n", fault.text);
         return 1;
     }
-    if (serve_check(&config, &fault) == RESULT_OK && offer_check(&config, &fault) == RESULT_OK &&
+    if (serve_check(&config, &fault) == RESULT_OK && app_check(&config, &fault) == RESULT_OK &&
         providers_load(&config, &providers, &fault) == RESULT_OK && providers.count > 0) {
         printf("\nAnswers come from: %s (model %s)\nData is in: %s\n", providers.list[0].name,
                providers.list[0].model, config.database_url);

@@ -16,7 +16,6 @@
 #include "common/base/log.h"
 #include "common/breaker.h"
 #include "common/relay.h"
-#include "common/tools/offer.h"
 #include "fcgi/process/handover.h"
 #include "fcgi/process/listen.h"
 #include "fcgi/process/master.h"
@@ -88,7 +87,7 @@ static bool read_next(struct serve *serve, struct fault *fault)
         free(next);
         return false;
     }
-    if (offer_check(next, fault) != RESULT_OK ||
+    if (app_check(next, fault) != RESULT_OK ||
         providers_load(next, &providers, fault) != RESULT_OK) {
         config_free(next);
         free(next);

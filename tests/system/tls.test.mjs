@@ -179,11 +179,12 @@ test('whom to trust is read once for all connections of a worker', async () => {
   });
 });
 
-test('a CA_FILE that is not there stops the start and is named', async () => {
-  const { code, stdout, stderr } = await parleyCommand(['serve', '--listen', `unix:${dir}/x.sock`, '--workers', '1'],
-    { env: { CA_FILE: '/nowhere/ca.pem', DATABASE_URL: `sqlite:${dir}/x.db`, PARLEY_ENV: '/dev/null' } });
-  assert.equal(code, 1);
-  assert.match(stdout + stderr, /CA_FILE=\/nowhere\/ca\.pem cannot be read/);
+test('a CA_FILE that is not there stops the start and is named, by check-config as well', async () => {
+  for (const args of [['serve', '--listen', `unix:${dir}/x.sock`, '--workers', '1'], ['check-config']]) {
+    const { code, stdout, stderr } = await parleyCommand(args, { env: { CA_FILE: '/nowhere/ca.pem', DATABASE_URL: `sqlite:${dir}/x.db`, PARLEY_ENV: '/dev/null' } });
+    assert.equal(code, 1, args[0]);
+    assert.match(stdout + stderr, /CA_FILE=\/nowhere\/ca\.pem cannot be read/);
+  }
 });
 
 test('HTTPS_PROXY is used for https, NO_PROXY leaves hosts out, and http goes directly', async () => {
