@@ -220,6 +220,9 @@ bool config_is_set(const struct config *config, const char *name);
  */
 bool config_list_next(const char **list, char *word, size_t size);
 
+/* How the output of config_check begins; by this the master knows a Parley (fcgi/process/master_switch.c). */
+#define CONFIG_CHECK_BEGINS "# .env: "
+
 /*
  * For `parley check-config`: load and print every option, value or "(secret, set)", and origin to
  * `out`; every wrong value is listed (not only the first) as: NAME, value, what is allowed.

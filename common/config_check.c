@@ -27,20 +27,28 @@ static void print_line(FILE *out, const char *value)
     }
 }
 
-static void print_origin(FILE *out, const struct config_option *option,
-                         const struct config_source *source)
+/* The file as every line names it; the first line of the output has its directory, too. */
+static const char *file_name(const struct config_env *env)
+{
+    const char *slash = strrchr(env->path, '/');
+    return slash ? slash + 1 : env->path;
+}
+
+static void print_origin(FILE *out, const struct config_env *env,
+                         const struct config_option *option, const struct config_source *source)
 {
     if (source->origin == CONFIG_FROM_DEFAULT)
         fputs("default", out);
     else if (source->origin == CONFIG_FROM_ENVIRONMENT)
         fputs("environment", out);
     else
-        fprintf(out, ".env line %d", source->line);
+        fprintf(out, "%s line %d", file_name(env), source->line);
     if (strcmp(source->name, option->name) != 0)
         fprintf(out, ", as %s", source->name);
 }
 
-static void print_option(FILE *out, const struct config_option *option, const void *target,
+static void print_option(FILE *out, const struct config_env *env,
+                         const struct config_option *option, const void *target,
                          const struct config_source *source)
 {
     struct buf value;
@@ -49,7 +57,7 @@ static void print_option(FILE *out, const struct config_option *option, const vo
     fprintf(out, "%s=", option->name);
     print_line(out, buf_str(&value));
     fputs("  [", out);
-    print_origin(out, option, source);
+    print_origin(out, env, option, source);
     fputs("]\n", out);
     buf_free(&value);
 }
@@ -60,11 +68,11 @@ static size_t check_option(FILE *out, const struct config_option *option,
 {
     struct fault fault;
     if (config_option_load(option, env, target, source, &fault) == RESULT_OK) {
-        print_option(out, option, target, source);
+        print_option(out, env, option, target, source);
         return 0;
     }
     fprintf(out, "ERROR: %s  [", fault.text);
-    print_origin(out, option, source);
+    print_origin(out, env, option, source);
     fputs("]\n", out);
     return 1;
 }
@@ -138,8 +146,8 @@ static void warn_unknown(FILE *out, const struct config_env *env, const struct c
         if (config_option_find(name) || config_families_have(config, name))
             continue;
         const char *near = nearest_name(name);
-        fprintf(out, "warning: .env line %d: %s is no option of Parley", env->entries[i].line,
-                name);
+        fprintf(out, "warning: %s line %d: %s is no option of Parley", file_name(env),
+                env->entries[i].line, name);
         if (text_starts_with(name, "PROVIDER_"))
             fputs("; is its provider in PROVIDERS?", out);
         else if (near)
@@ -164,7 +172,7 @@ int config_check(const char *program, FILE *out)
         return 1;
     }
 
-    fprintf(out, "# .env: %s\n", env.path ? env.path : "none found");
+    fprintf(out, CONFIG_CHECK_BEGINS "%s\n", env.path ? env.path : "none found");
     for (size_t row = 0; row < config_option_count; row++)
         wrong += check_option(out, &config_options[row], &env, &config, &config.sources[row]);
     wrong += check_families(out, &env, &config);

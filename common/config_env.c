@@ -1,7 +1,7 @@
 /*
  * config_env: finding and reading the .env file. KEY=VALUE lines, optional "export ", comments,
  * single quotes (literal), double quotes (\n \t \r \" \\), or bare values that end before " #". No
- * variables are expanded, no value spans lines. Errors name the line, never the value: it may be a
+ * variables are expanded, no value spans lines. Errors name the file and the line, never the value: it may be a
  * key. Runs at start-up.
  */
 #include "common/config_table.h"
@@ -139,14 +139,16 @@ static char *cut_line(char *at)
 
 static enum result fail(struct config_env *env, struct fault *fault, int line, const char *why)
 {
+    enum result result = fault_set(fault, RESULT_INVALID, "invalid_env_file", NULL,
+                                   "%.200s line %d: %s.", env->path, line, why);
     config_env_free(env);
-    return fault_set(fault, RESULT_INVALID, "invalid_env_file", NULL, ".env line %d: %s.", line,
-                     why);
+    return result;
 }
 
-enum result config_env_parse(char *text, size_t len, struct config_env *out, struct fault *fault)
+enum result config_env_parse(char *path, char *text, size_t len, struct config_env *out,
+                             struct fault *fault)
 {
-    *out = (struct config_env){ .text = text };
+    *out = (struct config_env){ .path = path, .text = text };
     if (memchr(text, '\0', len))
         return fail(out, fault, 1, "the file holds a NUL byte, so it is not text");
 
@@ -231,12 +233,7 @@ static enum result read_file(const char *path, bool *found, struct config_env *o
         free(kept_path);
         return fault_set(fault, RESULT_INTERNAL, "out_of_memory", NULL, "Out of memory.");
     }
-    enum result result = config_env_parse(bytes, len, out, fault);
-    if (result == RESULT_OK)
-        out->path = kept_path;
-    else
-        free(kept_path);
-    return result;
+    return config_env_parse(kept_path, bytes, len, out, fault);
 }
 
 /* ".env" in the directory of the program, into `path`; false when that is not known. */

@@ -94,8 +94,9 @@ struct config_env {
  */
 enum result config_env_load(const char *program, struct config_env *out, struct fault *fault);
 
-/* Read the syntax; takes over `text`, malloc'd and NUL-terminated at text[len]. */
-enum result config_env_parse(char *text, size_t len, struct config_env *out, struct fault *fault);
+/* Read the syntax; takes over the file's `path` and its `text`, NUL-terminated at text[len]; both malloc'd. */
+enum result config_env_parse(char *path, char *text, size_t len, struct config_env *out,
+                             struct fault *fault);
 
 /* The last entry of that name whose value is not empty; NULL when there is none. */
 const struct config_env_entry *config_env_get(const struct config_env *env, const char *name);

@@ -266,7 +266,8 @@ static void check_env(const char *text, const char *name, const char *wanted)
 {
     struct config_env env;
     struct fault fault = { 0 };
-    if (config_env_parse(strdup(text), strlen(text), &env, &fault) != RESULT_OK)
+    if (config_env_parse(strdup("/etc/parley.env"), strdup(text), strlen(text), &env, &fault) !=
+        RESULT_OK)
         fail_msg("%s: %s", text, fault.text);
     const struct config_env_entry *entry = config_env_get(&env, name);
     if (wanted) {
@@ -324,9 +325,10 @@ static void a_malformed_line_is_named_by_number_without_its_value(void **state)
         struct config_env env;
         struct fault fault;
         snprintf(text, sizeof text, "# head\r\nOK=1\n\n%s\nB=2\n", bad[i]);
-        if (config_env_parse(strdup(text), strlen(text), &env, &fault) != RESULT_INVALID)
+        if (config_env_parse(strdup("/etc/parley.env"), strdup(text), strlen(text), &env, &fault) !=
+            RESULT_INVALID)
             fail_msg("accepted: %s", bad[i]);
-        assert_has(fault.text, ".env line 4: ");
+        assert_has(fault.text, "/etc/parley.env line 4: ");
         assert_lacks(fault.text, "hunter2");
     }
 }
@@ -434,6 +436,7 @@ static void forms_are_checked(void **state)
         { "CORS_ORIGIN", "https://*.example", false },
         { "DATABASE_URL", "sqlite:/var/lib/parley/parley.db", true },
         { "DATABASE_URL", "sqlite:", false },
+        { "DATABASE_URL", "sqlite::memory:", false },
         { "DATABASE_URL", "mysql://x", false },
         { "APP_NAME",
           "Gr\xc3\xbc\xc3\x9f"
@@ -555,6 +558,19 @@ static void check_config_warns_of_misspelt_names(void **state)
     assert_lacks(printed, "hunter2");
 }
 
+static void check_config_calls_the_file_by_its_name(void **state)
+{
+    (void)state;
+    write_file("other", "WORKERS=many\nAPP_NAME=x\nWORKRES=3\n");
+    setenv("PARLEY_ENV", "./other", 1);
+    assert_int_equal(check_config(), 1);
+    assert_has(printed, "# .env: ./other\n");
+    assert_has(printed, "ERROR: WORKERS=many is not allowed: it must be a whole number from 0 to "
+                        "256.  [other line 1]\n");
+    assert_has(printed, "APP_NAME=x  [other line 2]\n");
+    assert_has(printed, "warning: other line 3: WORKRES");
+}
+
 static void check_config_refuses_a_malformed_file(void **state)
 {
     (void)state;
@@ -644,6 +660,7 @@ int main(void)
         IN_EMPTY_DIRECTORY(check_config_prints_value_and_origin_but_no_secret),
         IN_EMPTY_DIRECTORY(check_config_lists_every_wrong_value),
         IN_EMPTY_DIRECTORY(check_config_warns_of_misspelt_names),
+        IN_EMPTY_DIRECTORY(check_config_calls_the_file_by_its_name),
         IN_EMPTY_DIRECTORY(check_config_refuses_a_malformed_file),
         IN_EMPTY_DIRECTORY(the_documents_hold_every_option),
         IN_EMPTY_DIRECTORY(the_example_file_uncommented_is_the_default),
