@@ -25,7 +25,8 @@
 #define CAP_RESPONSE_BODY (64u * 1024 * 1024) /* one buffered reply: a long history, an export */
 #define CAP_LOG_LINE      8192                /* longer lines are cut and marked */
 #define CAP_ENV_FILE      (1024 * 1024)       /* the .env file; more is some other file */
-#define CAP_OPTION_VALUE  (64 * 1024)         /* one option, NUL included: a long SYSTEM_PROMPT */
-#define CAP_FLUSH         (16 * 1024) /* bytes written to a web server per readiness event */
+#define CAP_CHECK_OUTPUT  (16 * 1024 * 1024) /* what a new program prints about its configuration */
+#define CAP_OPTION_VALUE  (64 * 1024)        /* one option, NUL included: a long SYSTEM_PROMPT */
+#define CAP_FLUSH         (16 * 1024)        /* bytes written to a web server per readiness event */
 
 #endif

@@ -62,6 +62,7 @@ struct master {
     struct master_options before; /* of the generation that goes on if the new one cannot start */
     pid_t checker;                /* the next program, looking at its configuration; 0 = none */
     int64_t checker_kill_ms;
+    int checker_output; /* a file in memory with what it printed */
 
     int signal_fd;
     int life_fds[2]; /* children read [0]; EOF is the master's death */

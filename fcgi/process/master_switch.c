@@ -6,7 +6,8 @@
  * the old one goes on, with its configuration. Recycling (MAX_REQUESTS, MAX_MEMORY_MB) is the same for one
  * place, one at a time.
  *
- * SIGUSR2 first lets the new program look at the configuration (`check-config`), then becomes it (handover.h).
+ * SIGUSR2 first lets the new program look at the configuration (`check-config`), then becomes it (handover.h). That
+ * a program exits with 0 does not make it Parley: what it printed must begin as ours does.
  *
  * A service manager is told of both ends of it (notify.h), whatever came of it, because it waits for the second.
  *
@@ -17,11 +18,14 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/caps.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/config.h"
 #include "fcgi/process/master_private.h"
 #include "fcgi/process/notify.h"
 #include "fcgi/process/signals.h"
@@ -149,7 +153,28 @@ void master_reload(struct master *master)
 
 /* ---- another program ---- */
 
-static void run_checker(void)
+/* A file of a size that nobody can exceed; -1 if there is none. */
+static int open_output(void)
+{
+    int fd = memfd_create("check", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd >= 0 &&
+        (ftruncate(fd, CAP_CHECK_OUTPUT) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) != 0)) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static bool is_parley(int output)
+{
+    char begins[sizeof CONFIG_CHECK_BEGINS - 1];
+
+    return pread(output, begins, sizeof begins, 0) == (ssize_t)sizeof begins &&
+           memcmp(begins, CONFIG_CHECK_BEGINS, sizeof begins) == 0;
+}
+
+static void run_checker(int output)
 {
     static char check[] = "check-config";
     char name[] = "parley";
@@ -158,13 +183,33 @@ static void run_checker(void)
 
     signals_reset();
     dup2(null, STDIN_FILENO); /* a listening socket there would make it serve */
-    dup2(null, STDOUT_FILENO);
+    dup2(output, STDOUT_FILENO);
     execv(handover_program(), arguments);
     _exit(NOT_EXECUTED);
 }
 
+/* The process that checks, -1 with errno if there is none. */
+static pid_t start_checker(int *output)
+{
+    pid_t checker;
+
+    *output = open_output();
+    if (*output < 0)
+        return -1;
+    signals_hold();
+    checker = fork();
+    if (checker == 0)
+        run_checker(*output);
+    signals_release();
+    if (checker < 0)
+        close(*output);
+    return checker;
+}
+
 void master_replace_program(struct master *master)
 {
+    pid_t checker;
+
     if (master->switching || master->checker != 0 || master->options.socket_count == 0) {
         log_warn("program_not_replaced",
                  LOG_STR("why", master->options.socket_count == 0
@@ -172,13 +217,12 @@ void master_replace_program(struct master *master)
                                     : "workers are being replaced already"));
         return;
     }
-    signals_hold();
-    master->checker = fork();
-    if (master->checker == 0)
-        run_checker();
-    signals_release();
-    if (master->checker < 0)
-        master->checker = 0;
+    checker = start_checker(&master->checker_output);
+    if (checker < 0) {
+        log_error("program_not_replaced", LOG_STR("error", strerror(errno)));
+        return;
+    }
+    master->checker = checker;
     master->checker_kill_ms = clock_mono_ms() + CHECK_MS;
     log_info("program_checking", LOG_STR("program", handover_program()),
              LOG_INT("checker_pid", master->checker));
@@ -214,20 +258,30 @@ static void become_program(struct master *master)
     log_error("program_not_replaced", LOG_STR("error", strerror(errno)));
 }
 
+/* Why this must not become our program, or NULL. */
+static const char *refusal(int status, int output)
+{
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_EXECUTED)
+        return "it cannot be executed; the old program goes on";
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return "its check-config fails; the old program goes on";
+    return is_parley(output) ? NULL : "it is not Parley; the old program goes on";
+}
+
 void master_program_checked(struct master *master, int status)
 {
-    bool executed = !WIFEXITED(status) || WEXITSTATUS(status) != NOT_EXECUTED;
+    const char *why = refusal(status, master->checker_output);
 
+    close(master->checker_output);
     master->checker = 0;
     if (master->stage != MASTER_RUNNING)
         return;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+    if (why == NULL)
         become_program(master);
     else
         log_error("program_refused", LOG_STR("program", handover_program()),
                   LOG_INT("status", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status)),
-                  LOG_STR("why", executed ? "its check-config fails; the old program goes on"
-                                          : "it cannot be executed; the old program goes on"));
+                  LOG_STR("why", why));
 }
 
 /* ---- one worker at a time ---- */

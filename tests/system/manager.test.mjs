@@ -184,6 +184,14 @@ describe('a new program', { concurrency: 2 }, () => {
     child.kill('SIGUSR2');
     assert.ok(await eventually(() => lines.some((l) => /program_refused.*"status":3/.test(l))), lines.join('\n'));
     assert.equal(child.exitCode, null);
+    for (const foreign of ['exit 0', 'exec yes']) {
+      const had = lines.length;
+      fs.writeFileSync(program, `#!/bin/sh\n${foreign}\n`);
+      child.kill('SIGUSR2');
+      assert.ok(await eventually(() => lines.slice(had).some((l) => l.includes('program_refused'))), `${foreign}\n${lines.join('\n')}`);
+    }
+    assert.ok(lines.some((l) => /program_refused.*"status":0.*not Parley/.test(l)), lines.join('\n'));
+    assert.equal(child.exitCode, null);
     fs.rmSync(program);
     child.kill('SIGUSR2');
     assert.ok(await eventually(() => lines.some((l) => /program_refused.*"status":127.*cannot be executed/.test(l))), lines.join('\n'));
