@@ -1,6 +1,6 @@
 /*
  * upload_scan: see upload_scan.h. A scanner of JSON that looks only at brackets, strings and which member it is in;
- * numbers and words are skipped unread. Pure.
+ * numbers and words are skipped, but for the first letter of what should be a name. Pure.
  */
 #include "common/responses/upload_scan.h"
 
@@ -150,16 +150,23 @@ static void take_escape(struct upload_scan *scan, char c)
     }
 }
 
-/* Where a string goes that begins here. */
+/* Where a value goes that begins here, if it is a string. */
 static enum target choose_target(const struct upload_scan *scan)
 {
-    if (scan->is_key)
+    if (scan->expect_key)
         return TARGET_KEY;
     if (scan->depth != 2 || !scan->in_file || scan->key.failed)
         return TARGET_NONE;
     if (strcmp(buf_str(&scan->key), "name") == 0)
         return TARGET_NAME;
     return strcmp(buf_str(&scan->key), "content") == 0 ? TARGET_CONTENT : TARGET_NONE;
+}
+
+/* A value begins that is neither a string nor null, which counts as absent. */
+static void begin_other(struct upload_scan *scan)
+{
+    if (choose_target(scan) == TARGET_NAME)
+        scan->name_wrong = true;
 }
 
 static void begin_string(struct upload_scan *scan)
@@ -194,6 +201,7 @@ static void open_container(struct upload_scan *scan, char bracket)
         fail(scan);
         return;
     }
+    begin_other(scan);
     if (scan->depth == 1)
         scan->in_file = bracket == '{' && strcmp(buf_str(&scan->key), "fileObject") == 0;
     scan->stack[scan->depth++] = bracket;
@@ -235,6 +243,8 @@ static void take_outside(struct upload_scan *scan, char c)
     default:
         if (scan->depth == 0 && strchr(" \t\r\n", c) == NULL)
             fail(scan);
+        if (c == 't' || c == 'f' || c == '-' || (c >= '0' && c <= '9'))
+            begin_other(scan);
         break;
     }
 }

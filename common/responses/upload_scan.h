@@ -21,6 +21,7 @@ struct upload_scan {
     upload_scan_sink *sink;
     void *ctx;
     struct buf name;
+    bool name_wrong; /* it is no string */
     bool has_content;
     bool failed; /* no JSON, or the sink said no */
     bool sink_failed;

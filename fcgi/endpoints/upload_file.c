@@ -163,6 +163,9 @@ static enum result read_upload(struct upload *upload, struct fault *fault)
         result =
             fault_set(fault, RESULT_INVALID, "invalid_field", "fileObject",
                       "The body must be {\"fileObject\":{\"name\":...,\"content\":<base64>}}.");
+    if (result == RESULT_OK && scan->name_wrong)
+        result = fault_set(fault, RESULT_INVALID, "invalid_field", "fileObject.name",
+                           "The field fileObject.name must be a string.");
     if (result == RESULT_OK)
         put_parts(upload, &scan->name);
     if (result == RESULT_OK && (upload->head.failed || upload->tail.failed))

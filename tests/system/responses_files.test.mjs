@@ -165,6 +165,8 @@ describe('files', () => {
       const reply = await parley.request('/api/vector_stores/upload_file', { method: 'POST', body });
       assert.ok(reply.status >= 400 && reply.json?.error, `${body}: ${reply.status} ${reply.text}`);
     }
+    const named = await upload(5, 'QQ==');
+    assert.deepEqual([named.status, named.json.field], [400, 'fileObject.name']);
     assert.equal(mock.of('/v1/files').length, asked);
   });
 

@@ -60,6 +60,39 @@ static void escapes_are_undone(void **state)
     check("{\"fileObject\":{\"name\":\"x\",\"content\":\"Pz8_\"}}", "x", "???");
 }
 
+static void a_name_that_is_no_string_is_noticed(void **state)
+{
+    static const struct {
+        const char *name;
+        bool wrong;
+    } names[] = {
+        { "5", true },       { "-1", true },
+        { "true", true },    { "false", true },
+        { "{}", true },      { "[]", true },
+        { "[\"a\"]", true }, { "null", false },
+        { "\"5\"", false },  { "\"a\",\"size\":5,\"more\":{\"name\":5}", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        static struct upload_scan scan;
+        struct buf file, body;
+
+        buf_init(&file, 1 << 20);
+        buf_init(&body, 1 << 20);
+        buf_putf(&body, "{\"fileObject\":{\"name\":%s,\"content\":\"AAAA\"},\"name\":5}",
+                 names[i].name);
+        upload_scan_init(&scan, keep, &file);
+        upload_scan_feed(&scan, body.data, body.len);
+        assert_true(upload_scan_end(&scan));
+        if (scan.name_wrong != names[i].wrong)
+            fail_msg("%s", buf_str(&body));
+        upload_scan_free(&scan);
+        buf_free(&file);
+        buf_free(&body);
+    }
+}
+
 static void what_is_no_upload_is_refused(void **state)
 {
     static const char *const bodies[] = {
@@ -121,6 +154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(name_and_content_are_found_wherever_they_stand),
         cmocka_unit_test(escapes_are_undone),
+        cmocka_unit_test(a_name_that_is_no_string_is_noticed),
         cmocka_unit_test(what_is_no_upload_is_refused),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(a_full_disk_ends_the_scan),
