@@ -218,7 +218,11 @@ static char *sent_behind(const struct request *request, const char *prefix, size
     return sent;
 }
 
-/* Where it is not the same but for its slashes, a rewrite rule has put another name there, and that one counts. */
+/*
+ * Where it is not the same but for its slashes, a rewrite rule has put another name there, and that one counts. A name
+ * that was nothing but slashes and dots may have been sent where none is left; of "." some web servers leave no trace,
+ * so a slash that nothing stands behind is not taken for the path above it.
+ */
 enum result request_restore_tail(struct request *request, const char *prefix, size_t prefix_len,
                                  struct fault *fault)
 {
@@ -231,7 +235,10 @@ enum result request_restore_tail(struct request *request, const char *prefix, si
     tidy(tidied);
     if (!path_allowed(sent))
         result = path_refused(fault);
-    else if (tidied[0] == '/' && strcmp(tidied + 1, request->path_arg) == 0 &&
+    else if (strcmp(sent, "/") == 0 && request->path_arg[0] == '\0')
+        result = fault_set(fault, RESULT_INVALID, "invalid_path", NULL,
+                           "The address ends where a name should stand.");
+    else if (strcmp(tidied + (tidied[0] == '/'), request->path_arg) == 0 &&
              !text_copy(request->path_arg, sizeof(request->path_arg), sent + 1))
         result = path_refused(fault);
 out:

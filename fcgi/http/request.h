@@ -46,7 +46,7 @@ enum result request_read(struct request *request, struct transport *transport,
 
 /*
  * Web servers tidy the path that they decode, so a name such as "https://idp.example/7" or "a/" has lost slashes by the time
- * it is in path_arg: put it there as it was sent behind `prefix`. RESULT_INVALID for what request_read refuses, too.
+ * it is in path_arg, and of "/" or "." nothing is left: put it there as it was sent behind `prefix`. RESULT_INVALID for what request_read refuses, too.
  */
 enum result request_restore_tail(struct request *request, const char *prefix, size_t prefix_len,
                                  struct fault *fault);

@@ -3,7 +3,8 @@
  * almost all of which differ from the path within their first bytes, and a request costs a store
  * transaction and a model anyway.
  *
- * Rows are tried in their order, so a literal path stands before one with a {name} that would match it too.
+ * Rows are tried in their order, so a literal path stands before one with a {name} that would match it too; but
+ * behind a ROUTE_TAIL row below it, whose name may have been tidied away (a user called "/").
  * Pure; any thread.
  */
 #include "fcgi/http/router.h"
@@ -14,6 +15,12 @@
 /* In the order in which Allow names them. */
 static const enum http_method allow_order[] = { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH,
                                                 HTTP_DELETE };
+
+/* Is `path` what is left of the row's when a web server has tidied its name away? Only "/{" has not been met. */
+static bool lost_its_name(const struct route *route, const char *pattern, const char *path)
+{
+    return (route->flags & ROUTE_TAIL) != 0 && *path == '\0' && strncmp(pattern, "/{", 2) == 0;
+}
 
 /* The row's {name} stands for one segment that is not empty (or, with ROUTE_TAIL, for the rest): *arg points
  * to it. */
@@ -28,7 +35,7 @@ static bool matches(const struct route *route, const char *path, const char **ar
         path++;
     }
     if (*pattern != '{')
-        return *pattern == '\0' && *path == '\0';
+        return (*pattern == '\0' && *path == '\0') || lost_its_name(route, pattern, path);
     *arg = path;
     *arg_len = (route->flags & ROUTE_TAIL) != 0 ? strlen(path) : strcspn(path, "/");
     return *arg_len > 0 && strcmp(pattern + strcspn(pattern, "}") + 1, path + *arg_len) == 0;
@@ -37,6 +44,22 @@ static bool matches(const struct route *route, const char *path, const char **ar
 static bool serves(const struct route *route, enum http_method method)
 {
     return route->method == method || (route->method == HTTP_GET && method == HTTP_HEAD);
+}
+
+/*
+ * The {name} as the client means it, into path_arg. RESULT_NOT_FOUND: there is none, so the row is not meant.
+ */
+static enum result take_arg(struct request *request, const struct route *route, const char *arg,
+                            size_t arg_len, struct fault *fault)
+{
+    enum result result = RESULT_OK;
+
+    memcpy(request->path_arg, arg, arg_len);
+    request->path_arg[arg_len] = '\0';
+    if ((route->flags & ROUTE_TAIL) == 0)
+        return RESULT_OK;
+    result = request_restore_tail(request, route->path, strcspn(route->path, "{"), fault);
+    return result == RESULT_OK && request->path_arg[0] == '\0' ? RESULT_NOT_FOUND : result;
 }
 
 static void write_allow(unsigned methods, char *allow, size_t size)
@@ -59,6 +82,7 @@ enum result router_find(struct request *request, const struct route **out, char 
                         struct fault *fault)
 {
     unsigned methods = 0;
+    enum result result;
     const char *arg;
     size_t arg_len;
     *out = NULL;
@@ -67,13 +91,12 @@ enum result router_find(struct request *request, const struct route **out, char 
         const struct route *route = &routes[i];
         if (!matches(route, request->path, &arg, &arg_len) || arg_len >= sizeof(request->path_arg))
             continue;
+        result = take_arg(request, route, arg, arg_len, fault);
+        if (result == RESULT_NOT_FOUND)
+            continue;
         if (serves(route, request->method)) {
-            memcpy(request->path_arg, arg, arg_len);
-            request->path_arg[arg_len] = '\0';
             *out = route;
-            if ((route->flags & ROUTE_TAIL) == 0)
-                return RESULT_OK;
-            return request_restore_tail(request, route->path, strcspn(route->path, "{"), fault);
+            return result;
         }
         methods |= 1u << route->method;
         if (*out == NULL)

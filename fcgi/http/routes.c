@@ -3,7 +3,7 @@
  * one line in endpoints.h, one row here. This is the only file of http that looks up to the endpoints, because
  * a table has to name what it points to.
  *
- * A literal path stands before one whose {name} would match it too.
+ * A literal path stands before one whose {name} would match it too, but behind a ROUTE_TAIL row below it (router.c).
  */
 #include "fcgi/endpoints/endpoints.h"
 #include "fcgi/http/router.h"
@@ -36,11 +36,11 @@ const struct route routes[] = {
     { HTTP_GET, "/api/rate-limit", ROUTE_OWNER, endpoint_rate_limit },
     { HTTP_POST, "/api/create-session", ROUTE_JSON | ROUTE_OWNER, endpoint_create_session },
     { HTTP_POST, "/api/memory", ROUTE_JSON | ROUTE_OWNER, endpoint_memory_add },
-    { HTTP_GET, "/api/memory", 0, endpoint_memory_own },
-    { HTTP_DELETE, "/api/memory", 0, endpoint_memory_forget },
     { HTTP_DELETE, "/api/memory/fact/{memory_id}", 0, endpoint_memory_delete },
     { HTTP_GET, "/api/memory/{user_id}", ROUTE_TAIL, endpoint_memory_list },
     { HTTP_DELETE, "/api/memory/{user_id}", ROUTE_TAIL, endpoint_memory_clear },
+    { HTTP_GET, "/api/memory", 0, endpoint_memory_own },
+    { HTTP_DELETE, "/api/memory", 0, endpoint_memory_forget },
     { HTTP_GET, "/api/whoami", 0, endpoint_whoami },
     { HTTP_DELETE, "/api/visitor", 0, endpoint_visitor_delete },
     { HTTP_GET, "/api/health", ROUTE_PROBE, endpoint_api_health },

@@ -57,6 +57,22 @@ describe('facts that were told', () => {
     assert.doesNotMatch(system, /vermilion/);
   });
 
+  test('a user_id of slashes and dots is that user or refused, but never the visitor who asks', async () => {
+    for (const at of [parley, parley.through('nginx')]) {
+      const ada = new Visitor(at);
+      await ada.post('/api/memory', { fact: 'Her own' });
+      for (const user of ['/', '//', './']) {
+        const path = `/api/memory/${encodeURIComponent(user)}`;
+        const reply = await ada.ask(path);
+        assert.deepEqual([reply.status, reply.json.user_id, reply.json.count], [200, user, 0], `${user}: ${reply.text}`);
+        await ada.delete(path);
+      }
+      for (const tail of ['a%2F..', '', '/', '?x']) assert.equal((await ada.delete(`/api/memory/${tail}`)).json.code, 'invalid_path', tail);
+      await ada.delete('/api/memory/.');
+      assert.equal((await ada.ask('/api/memory')).json.count, 1);
+    }
+  });
+
   test('a stranger can neither tell, read nor erase facts of a user_id', async () => {
     const ada = new Visitor(parley), eve = new Visitor(parley.through('nginx'));
     await ada.post('/api/memory', { user_id: 'u-3', fact: 'Secret garden' });

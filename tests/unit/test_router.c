@@ -19,6 +19,7 @@ const struct route routes[] = {
     { HTTP_DELETE, "/api/items/{id}", 0, handle },
     { HTTP_GET, "/api/items/{id}/export", 0, handle },
     { HTTP_GET, "/api/history/{user_id}", ROUTE_TAIL, handle },
+    { HTTP_GET, "/api/history", 0, handle },
 };
 const size_t routes_count = sizeof(routes) / sizeof(routes[0]);
 
@@ -90,7 +91,7 @@ static void a_name_with_a_tail_takes_slashes_too(void **state)
     assert_ptr_equal(find(HTTP_GET, "/api/history/a/b").route, &routes[7]);
     assert_string_equal(find(HTTP_GET, "/api/history/a/b").arg, "a/b");
     assert_string_equal(find(HTTP_GET, "/api/history/a").arg, "a");
-    assert_int_equal(find(HTTP_GET, "/api/history").result, RESULT_NOT_FOUND);
+    assert_ptr_equal(find(HTTP_GET, "/api/history").route, &routes[8]);
 }
 
 static void a_name_with_a_tail_is_taken_as_it_was_sent(void **state)
@@ -116,6 +117,31 @@ static void a_name_with_a_tail_is_taken_as_it_was_sent(void **state)
     /* What the web server made of it is somebody else's name. */
     assert_string_equal(find_sent(HTTP_GET, "/api/history/b", "/api/history/a%2F..%2Fb").fault.code,
                         "invalid_path");
+}
+
+static void a_name_of_slashes_and_dots_is_not_the_path_above_it(void **state)
+{
+    static const struct {
+        const char *uri, *arg;
+    } cases[] = {
+        { "/api/history/%2F", "/" },     { "/base/api/history/%2F%2f?x", "//" },
+        { "/api/history/.", "." },       { "/api/history/%2E/", "." },
+        { "/api/history/.%2F.", "./." }, { "/api/history/a%2F..", NULL },
+        { "/api/history/x/../y", NULL }, { "/api/history/", NULL },
+        { "/api/history//?x=/", NULL },
+    };
+    static const char *const own[] = { "/api/history", "/api/history?x=/api/history/y", "/mine",
+                                       NULL };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct found found = find_sent(HTTP_GET, "/api/history", cases[i].uri);
+        assert_int_equal(found.result, cases[i].arg != NULL ? RESULT_OK : RESULT_INVALID);
+        assert_ptr_equal(found.route, &routes[7]);
+        if (cases[i].arg != NULL)
+            assert_string_equal(found.arg, cases[i].arg);
+    }
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        assert_ptr_equal(find_sent(HTTP_GET, "/api/history", own[i]).route, &routes[8]);
 }
 
 static void unknown_paths_are_not_found(void **state)
@@ -174,6 +200,7 @@ int main(void)
         cmocka_unit_test(a_name_takes_one_segment_of_any_characters),
         cmocka_unit_test(a_name_with_a_tail_takes_slashes_too),
         cmocka_unit_test(a_name_with_a_tail_is_taken_as_it_was_sent),
+        cmocka_unit_test(a_name_of_slashes_and_dots_is_not_the_path_above_it),
         cmocka_unit_test(unknown_paths_are_not_found),
         cmocka_unit_test(a_name_that_is_too_long_is_not_found),
         cmocka_unit_test(a_wrong_method_names_the_right_ones),
