@@ -132,15 +132,15 @@ void synth_item(struct synth *synth, const char *item, size_t len)
 
 /* ---- the message ---- */
 
-static void put_message(struct synth *synth, struct buf *out, const char *status)
+static void put_message(struct synth *synth, struct buf *out, bool done)
 {
     buf_putc(out, '{');
     json_put_member(out, "id", synth->item_id);
     json_put_member(out, "type", "message");
-    json_put_member(out, "status", status);
+    json_put_member(out, "status", done ? "completed" : "in_progress");
     json_put_member(out, "role", "assistant");
     json_put_member_raw(out, "content", "[");
-    if (synth->text.len > 0) {
+    if (done) {
         buf_puts(out, "{\"type\":\"output_text\",\"annotations\":[]");
         json_put_member_len(out, "text", buf_str(&synth->text), synth->text.len);
         buf_putc(out, '}');
@@ -156,7 +156,7 @@ static void open_message(struct synth *synth)
     id_make(synth->item_id, "msg_");
     buf_clear(&synth->text);
     buf_init(&item, 1024);
-    put_message(synth, &item, "in_progress");
+    put_message(synth, &item, false);
     send_item(synth, "response.output_item.added", buf_str(&item), item.len);
     buf_free(&item);
 }
@@ -168,7 +168,7 @@ static void close_message(struct synth *synth)
     if (synth->item_id[0] == '\0')
         return;
     buf_init(&item, CAP_EVENT / 2);
-    put_message(synth, &item, "completed");
+    put_message(synth, &item, true);
     if (item.failed)
         synth->failed = true;
     else
@@ -258,6 +258,9 @@ void synth_finish(struct synth *synth, enum finish_reason finish, const struct s
     const char *missing = incomplete_reason(finish);
     const char *type = missing != NULL ? "response.incomplete" : "response.completed";
 
+    /* The front end waits with a pulsing dot for an item; a model that says nothing has said "". */
+    if (synth->index == 0 && synth->item_id[0] == '\0')
+        open_message(synth);
     begin_response(synth);
     close_message(synth);
     begin(synth, type);

@@ -59,7 +59,7 @@ describe('turns over other providers', () => {
     });
   });
 
-  test('Chat Completions: a refusal and a cut end as the contract has it', async (t) => {
+  test('Chat Completions: a refusal, an empty answer and a cut end as the contract has it', async (t) => {
     await withParley(t, { OPENAI_API_KEY: 'k', TURN_API: 'provider' }, async (mock, parley) => {
       const path = 'POST /v1/chat/completions';
       mock.on(path, (c, res) => { res.writeHead(401); res.end('{}'); });
@@ -67,6 +67,9 @@ describe('turns over other providers', () => {
       assert.equal(refused.status, 500);
       assert.ok(refused.json.error);
       const page = new Page(parley.url);
+      mock.on(path, (c, res) => sse(res, [chunk({}, 'stop'), 'data: [DONE]\n\n']));
+      assert.equal(await page.say('nothing'), '');
+      assert.deepEqual([page.dot, page.errors], [false, []], 'the dot goes on pulsing');
       mock.on(path, (c, res) => {
         res.writeHead(200, { 'Content-Type': 'text/event-stream' });
         res.write(chunk({ content: 'half' }));

@@ -101,7 +101,7 @@ static void a_call_closes_the_text_and_a_second_one_is_left_out(void **state)
     end(&heard, &synth);
 }
 
-static void an_answer_without_anything_is_still_whole(void **state)
+static void an_answer_without_anything_is_an_empty_message(void **state)
 {
     struct heard heard;
     struct synth synth;
@@ -109,8 +109,12 @@ static void an_answer_without_anything_is_still_whole(void **state)
     (void)state;
     begin(&heard, &synth);
     synth_finish(&synth, FINISH_STOP, NULL);
-    assert_string_equal(buf_str(&heard.types), "created completed ");
-    assert_int_equal(json_object_array_length(output_of(&heard)), 0);
+    assert_string_equal(buf_str(&heard.types),
+                        "created output_item.added output_item.done completed ");
+    assert_int_equal(json_object_array_length(output_of(&heard)), 1);
+    assert_non_null(
+        strstr(json_object_to_json_string_ext(output_of(&heard), JSON_C_TO_STRING_PLAIN),
+               "\"text\":\"\""));
     end(&heard, &synth);
 }
 
@@ -212,7 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_is_one_message_item),
         cmocka_unit_test(a_call_closes_the_text_and_a_second_one_is_left_out),
-        cmocka_unit_test(an_answer_without_anything_is_still_whole),
+        cmocka_unit_test(an_answer_without_anything_is_an_empty_message),
         cmocka_unit_test(a_cut_answer_is_incomplete),
         cmocka_unit_test(item_ids_never_repeat),
         cmocka_unit_test(stubs_and_foreign_items_are_dropped),
