@@ -12,8 +12,9 @@
 #define CAP_MODEL_NAME     128                         /* bytes, NUL included */
 #define CAP_CONTEXT_CHARS  200                         /* code points of one user_context string */
 #define CAP_CONTEXT_FIELD  (CAP_CONTEXT_CHARS * 4 + 1)
-#define CAP_TITLE          (120 * 4 + 1)      /* bytes of a conversation title, NUL included */
-#define CAP_JSON_DEPTH     32                 /* nesting of a client's JSON (chat_api.md) */
+#define CAP_TITLE          (120 * 4 + 1) /* bytes of a conversation title, NUL included */
+#define CAP_JSON_DEPTH     32            /* nesting of a client's JSON (chat_api.md) */
+#define CAP_ITEM_DEPTH     128 /* of a Responses event, and of its items when they come back */
 #define CAP_ANSWER         (4u * 1024 * 1024) /* bytes of one answer; a provider that never stops */
 #define CAP_SSE_LINE       (1024 * 1024) /* one line of a provider's stream; longer is garbage */
 #define CAP_SSE_EVENT      (2 * 1024 * 1024) /* the data lines of one event together */

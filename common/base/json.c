@@ -16,9 +16,6 @@
 #include "common/base/json_check.h"
 #include "common/base/text.h"
 
-/* json-c counts the value inside the innermost bracket as a level too. */
-#define TREE_DEPTH (CAP_JSON_DEPTH + 1)
-
 /* Bytes of an escaped surrogate pair: \ud83d\ude00. */
 #define PAIR_LEN 12
 
@@ -30,11 +27,12 @@ static enum result out_of_memory(struct fault *fault)
 }
 
 /* Build the tree of text that json_check() found fine. */
-static enum result build_tree(const char *bytes, size_t len, struct json_object **out,
-                              struct fault *fault)
+static enum result build_tree(const char *bytes, size_t len, unsigned depth,
+                              struct json_object **out, struct fault *fault)
 {
     enum result result = RESULT_OK;
-    struct json_tokener *tokener = json_tokener_new_ex(TREE_DEPTH);
+    /* json-c counts the value inside the innermost bracket as a level too. */
+    struct json_tokener *tokener = json_tokener_new_ex((int)depth + 1);
     if (!tokener)
         return out_of_memory(fault);
 
@@ -102,40 +100,46 @@ static void put_without_pairs(const char *bytes, size_t len, size_t at, unsigned
     buf_put(out, bytes + start, len - start);
 }
 
-static enum result build(const char *bytes, size_t len, struct json_object **out,
+static enum result build(const char *bytes, size_t len, unsigned depth, struct json_object **out,
                          struct fault *fault)
 {
     unsigned code;
     size_t pair = find_pair(bytes, len, 0, &code);
     if (pair == len)
-        return build_tree(bytes, len, out, fault);
+        return build_tree(bytes, len, depth, out, fault);
 
     struct buf text;
     buf_init(&text, len);
     put_without_pairs(bytes, len, pair, code, &text);
-    enum result result =
-        text.failed ? out_of_memory(fault) : build_tree(buf_str(&text), text.len, out, fault);
+    enum result result = text.failed ? out_of_memory(fault)
+                                     : build_tree(buf_str(&text), text.len, depth, out, fault);
     buf_free(&text);
     return result;
 }
 
-enum result json_parse(const char *bytes, size_t len, struct json_object **out, struct fault *fault)
+enum result json_parse_deep(const char *bytes, size_t len, unsigned depth, struct json_object **out,
+                            struct fault *fault)
 {
     size_t at;
     *out = NULL;
     if (len > INT_MAX || !text_utf8_valid(bytes, len))
         return fault_set(fault, RESULT_INVALID, invalid_json, NULL, "The JSON is not valid UTF-8.");
-    switch (json_check(bytes, len, CAP_JSON_DEPTH, &at)) {
+    switch (json_check(bytes, len, depth, &at)) {
     case JSON_TOO_DEEP:
         return fault_set(fault, RESULT_INVALID, invalid_json, NULL,
-                         "The JSON is nested deeper than %d levels.", CAP_JSON_DEPTH);
+                         "The JSON is nested deeper than %u levels.", depth);
     case JSON_BROKEN:
         return fault_set(fault, RESULT_INVALID, invalid_json, NULL,
                          "This is not valid JSON (at byte %zu).", at);
     case JSON_FINE:
         break;
     }
-    return build(bytes, len, out, fault);
+    return build(bytes, len, depth, out, fault);
+}
+
+enum result json_parse(const char *bytes, size_t len, struct json_object **out, struct fault *fault)
+{
+    return json_parse_deep(bytes, len, CAP_JSON_DEPTH, out, fault);
 }
 
 static enum json_found find(struct json_object *object, const char *key, enum json_type type,

@@ -25,6 +25,10 @@ struct json_object; /* json-c */
 enum result json_parse(const char *bytes, size_t len, struct json_object **out,
                        struct fault *fault);
 
+/* The same with another depth than CAP_JSON_DEPTH. */
+enum result json_parse_deep(const char *bytes, size_t len, unsigned depth, struct json_object **out,
+                            struct fault *fault);
+
 enum json_found { JSON_ABSENT, JSON_FOUND, JSON_WRONG_TYPE };
 
 /*

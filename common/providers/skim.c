@@ -7,8 +7,10 @@
 
 #include <string.h>
 
-/* Deeper text is refused; a tree of brackets is kept as one bit a level. */
-#define MAX_DEPTH 64
+#include "common/base/caps.h"
+
+/* Deeper text is refused. */
+#define MAX_DEPTH CAP_ITEM_DEPTH
 
 static bool is_space(char c)
 {
@@ -48,7 +50,7 @@ static const char *skip_word(const char *at, const char *end)
 /* `at` is an opening bracket; returns what is behind its partner. */
 static const char *skip_nested(const char *at, const char *end)
 {
-    uint64_t squares = 0; /* bit per open level: 1 = array */
+    char open[MAX_DEPTH];
     unsigned depth = 0;
     while (at < end) {
         char c = *at++;
@@ -57,14 +59,13 @@ static const char *skip_nested(const char *at, const char *end)
             if (!at)
                 return NULL;
         } else if (c == '{' || c == '[') {
-            if (++depth > MAX_DEPTH)
+            if (depth == MAX_DEPTH)
                 return NULL;
-            squares = squares << 1 | (c == '[');
+            open[depth++] = c;
         } else if (c == '}' || c == ']') {
-            if ((squares & 1) != (c == ']'))
+            if (open[--depth] != (c == ']' ? '[' : '{'))
                 return NULL;
-            squares >>= 1;
-            if (--depth == 0)
+            if (depth == 0)
                 return at;
         }
     }

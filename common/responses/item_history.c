@@ -100,7 +100,8 @@ static bool add_call(struct item_history *history, struct json_object *item)
     const char *arguments = json_string_or_null(item, "arguments");
     struct json_object *checked = NULL;
     bool sound = arguments != NULL &&
-                 json_parse(arguments, strlen(arguments), &checked, NULL) == RESULT_OK &&
+                 json_parse_deep(arguments, strlen(arguments), CAP_ITEM_DEPTH, &checked, NULL) ==
+                     RESULT_OK &&
                  json_object_is_type(checked, json_type_object);
 
     json_object_put(checked);
@@ -206,7 +207,7 @@ enum result item_history_read(const char *items, size_t len, struct item_history
                               struct fault *fault)
 {
     struct json_object *array = NULL;
-    enum result result = json_parse(items, len, &array, fault);
+    enum result result = json_parse_deep(items, len, CAP_ITEM_DEPTH, &array, fault);
     bool good = true;
 
     *out = (struct item_history){ 0 };

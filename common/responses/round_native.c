@@ -5,6 +5,7 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "common/base/caps.h"
 #include "common/base/json.h"
 #include "common/providers/failure.h"
 #include "common/providers/skim.h"
@@ -98,7 +99,7 @@ static void on_event(void *ctx, const char *event, const char *data, size_t len)
 
     if (round->ended || strspn(data, " \t\n") == len || strncmp(data, "[DONE]", 6) == 0)
         return;
-    if (json_parse(data, len, &object, NULL) != RESULT_OK ||
+    if (json_parse_deep(data, len, CAP_ITEM_DEPTH, &object, NULL) != RESULT_OK ||
         !json_object_is_type(object, json_type_object)) {
         fail(round, FAILURE_BAD);
     } else {

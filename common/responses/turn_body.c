@@ -7,6 +7,7 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "common/base/caps.h"
 #include "common/base/json.h"
 #include "common/base/text.h"
 
@@ -74,7 +75,7 @@ enum result turn_body_read(const char *bytes, size_t len, struct turn_body *out,
                            struct fault *fault)
 {
     struct json_object *checked = NULL;
-    enum result result = json_parse(bytes, len, &checked, fault);
+    enum result result = json_parse_deep(bytes, len, CAP_ITEM_DEPTH, &checked, fault);
 
     json_object_put(checked);
     if (result != RESULT_OK)
@@ -112,7 +113,8 @@ void turn_body_question(const struct turn_body *body, struct buf *out, const cha
     const char *text, *said;
 
     *role = "tool";
-    if (json_parse(item.at, item.len, &object, NULL) != RESULT_OK || object == NULL)
+    if (json_parse_deep(item.at, item.len, CAP_ITEM_DEPTH, &object, NULL) != RESULT_OK ||
+        object == NULL)
         return;
     said = json_string_or_null(object, "role");
     if (said != NULL && strcmp(said, "user") == 0)

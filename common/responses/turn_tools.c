@@ -6,6 +6,7 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "common/base/caps.h"
 #include "common/base/json.h"
 #include "common/base/text.h"
 #include "common/responses/turn_body.h"
@@ -54,7 +55,8 @@ static bool says_where(struct skim location)
     struct json_object *object = NULL;
     bool says = false;
 
-    if (location.at == NULL || json_parse(location.at, location.len, &object, NULL) != RESULT_OK)
+    if (location.at == NULL ||
+        json_parse_deep(location.at, location.len, CAP_ITEM_DEPTH, &object, NULL) != RESULT_OK)
         return false;
     for (size_t i = 0; i < 3; i++) {
         const char *value = json_string_or_null(object, parts[i]);
@@ -214,7 +216,8 @@ void turn_tools_put(struct buf *out, const struct turn_body *body, const char *g
         return;
     }
     buf_putc(out, '[');
-    if (json_parse(state.raw.at, state.raw.len, &state.object, NULL) == RESULT_OK) {
+    if (json_parse_deep(state.raw.at, state.raw.len, CAP_ITEM_DEPTH, &state.object, NULL) ==
+        RESULT_OK) {
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
             if (enabled(&state, rows[i].key))
                 rows[i].put(out, &state);

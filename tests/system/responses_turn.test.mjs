@@ -59,7 +59,8 @@ describe('turn_response', () => {
   });
 
   test('items pass through byte for byte in both directions', async () => {
-    const odd = '{"type":"reasoning","id":"rs_1","n":1.50,"big":123456789012345678901234567890,"z":null,"a":[ ],"u":"\\u00e9é"}';
+    const odd = '{"type":"reasoning","id":"rs_1","n":1.50,"big":123456789012345678901234567890,"z":null,"a":[ ],"u":"\\u00e9é","deep":DEEP}'
+      .replace('DEEP', `${'[{"x":'.repeat(60)}1${'}]'.repeat(60)}`);
     mock.answer(async (call, res) => {
       res.writeHead(200, { 'Content-Type': 'text/event-stream' });
       res.write(`event: response.output_item.done\ndata: {"type":"response.output_item.done","item":${odd}}\n\n`);

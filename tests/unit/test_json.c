@@ -159,6 +159,17 @@ static void depth_32_is_accepted_and_33_refused(void **state)
     assert_int_equal(parse_nested(CAP_JSON_DEPTH + 1, "[", "", "]"), RESULT_INVALID);
     assert_int_equal(parse_nested(CAP_JSON_DEPTH + 1, "{\"a\":", "1", "}"), RESULT_INVALID);
     assert_int_equal(parse_nested(10000, "[", "", ""), RESULT_INVALID);
+
+    struct json_object *json;
+    struct fault fault;
+    char deep[2 * CAP_ITEM_DEPTH + 2];
+    memset(deep, '[', CAP_ITEM_DEPTH);
+    memset(deep + CAP_ITEM_DEPTH, ']', CAP_ITEM_DEPTH);
+    assert_int_equal(json_parse_deep(deep, 2 * CAP_ITEM_DEPTH, CAP_ITEM_DEPTH, &json, &fault),
+                     RESULT_OK);
+    json_object_put(json);
+    assert_int_equal(json_parse_deep(deep, 2 * CAP_ITEM_DEPTH, CAP_ITEM_DEPTH - 1, &json, &fault),
+                     RESULT_INVALID);
 }
 
 static void getters_tell_absent_from_wrong_type(void **state)
