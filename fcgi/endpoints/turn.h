@@ -36,6 +36,9 @@ struct turn_item {
     bool out; /* an answer's */
 };
 
+#define TURN_CALLS                                                                                 \
+    8 /* of one round; parallel_tool_calls is false, but not every upstream heeds it */
+
 /* The call of a function that the server itself runs. */
 struct turn_function {
     char name[64];
@@ -68,7 +71,9 @@ struct turn {
     struct owner owner;
     char session[GOOGLE_SESSION_SIZE]; /* of the browser, "" = none */
 
-    struct turn_function function; /* name "" = none in this round */
+    struct turn_function functions[TURN_CALLS]; /* of this round */
+    size_t function_count, function_at;         /* the one that is running */
+    bool too_many_calls;
     struct tool_run *tool;
 
     char message_id[CAP_ID];
@@ -106,6 +111,8 @@ void turn_stored(struct turn *turn);
 /* What turn_store_google has begun is over. */
 void turn_google_stored(struct turn *turn, bool signed_out);
 void turn_stop(struct turn *turn); /* somebody asked for it */
+/* Forget the calls of a round. */
+void turn_drop_functions(struct turn *turn);
 
 /* turn_store.c: loop. Start a job if there is something to store and none is running. */
 void turn_store(struct turn *turn);

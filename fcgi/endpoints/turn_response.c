@@ -43,7 +43,7 @@ void turn_free(struct turn *turn)
     free(turn->body);
     free(turn->model);
     free(turn->instructions);
-    free(turn->function.arguments);
+    turn_drop_functions(turn);
     google_tokens_free(&turn->google);
     round_request_free(&turn->request);
     buf_free(&turn->extra);

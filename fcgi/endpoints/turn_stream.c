@@ -113,22 +113,33 @@ static void copy_string(struct skim value, char *out, size_t size)
     buf_free(&scratch);
 }
 
-/* Only the first call of a round counts. */
+void turn_drop_functions(struct turn *turn)
+{
+    for (size_t i = 0; i < turn->function_count; i++)
+        free(turn->functions[i].arguments);
+    turn->function_count = turn->function_at = 0;
+    turn->too_many_calls = false;
+}
+
+/* All calls of a round count: the API takes none of them back without its output. */
 static void take_function(struct turn *turn, struct skim item)
 {
     enum { TYPE, NAME, CALL, ARGUMENTS, COUNT };
     static const struct skim_key keys[COUNT] = { SKIM_KEY("type"), SKIM_KEY("name"),
                                                  SKIM_KEY("call_id"), SKIM_KEY("arguments") };
-    struct turn_function *function = &turn->function;
+    struct turn_function *function;
     struct skim values[COUNT];
     char type[32];
 
-    if (!turn->fields.server_tools || function->name[0] != '\0' ||
-        !skim_object(item, keys, COUNT, values))
+    if (!turn->fields.server_tools || !skim_object(item, keys, COUNT, values))
         return;
     copy_string(values[TYPE], type, sizeof type);
     if (strcmp(type, "function_call") != 0)
         return;
+    turn->too_many_calls = turn->function_count == TURN_CALLS;
+    if (turn->too_many_calls)
+        return;
+    function = &turn->functions[turn->function_count++];
     copy_string(values[NAME], function->name, sizeof function->name);
     copy_string(values[CALL], function->call_id, sizeof function->call_id);
     function->arguments = calloc(1, values[ARGUMENTS].len + 1);
@@ -151,11 +162,14 @@ static void take_item(struct turn *turn, struct skim event)
     }
 }
 
-/* More rounds will follow: the client is not told that it is over. */
+/* More rounds will follow: the client is not told that it is over. One that the server does not know leaves all to it. */
 static bool goes_on(const struct turn *turn)
 {
-    return turn->function.name[0] != '\0' && turn->rounds <= turn->app->config->tool_rounds &&
-           tools_find(turn->function.name) != NULL;
+    for (size_t i = 0; i < turn->function_count; i++)
+        if (tools_find(turn->functions[i].name) == NULL)
+            return false;
+    return turn->function_count > 0 && !turn->too_many_calls &&
+           turn->rounds <= turn->app->config->tool_rounds;
 }
 
 static void on_event(void *ctx, const char *type, const char *json, size_t len)
@@ -179,11 +193,13 @@ static void on_event(void *ctx, const char *type, const char *json, size_t len)
 
 /* ---- functions on the server ---- */
 
+static void run_function(struct turn *turn);
+
 static void put_output_item(struct turn *turn, const struct tool_reply *reply, struct buf *out)
 {
     buf_putc(out, '{');
     json_put_member(out, "type", "function_call_output");
-    json_put_member(out, "call_id", turn->function.call_id);
+    json_put_member(out, "call_id", turn->functions[turn->function_at].call_id);
     json_put_member(out, "status", "completed");
     json_put_member_len(out, "output", reply->json, reply->len);
     buf_putc(out, '}');
@@ -217,15 +233,19 @@ static void on_tool(void *ctx, const struct tool_reply *reply)
     send_output_item(turn, &item);
     turn_store(turn);
     buf_free(&item);
-    free(turn->function.arguments);
-    turn->function = (struct turn_function){ .arguments = NULL };
+    if (++turn->function_at < turn->function_count) {
+        run_function(turn);
+        return;
+    }
+    turn_drop_functions(turn);
     start_round(turn);
 }
 
 static void run_function(struct turn *turn)
 {
-    const struct tool *tool = tools_find(turn->function.name);
-    const char *arguments = turn->function.arguments != NULL ? turn->function.arguments : "";
+    const struct turn_function *function = &turn->functions[turn->function_at];
+    const struct tool *tool = tools_find(function->name);
+    const char *arguments = function->arguments != NULL ? function->arguments : "";
     struct json_object *args = NULL;
     struct tool_run *run;
 

@@ -349,6 +349,13 @@ describe('turn_response', () => {
     assert.equal(all.filter((e) => e.event === 'response.output_text.delta').map((e) => e.data.delta).join(''), 'Rome: {"temperature":21.5}');
     assert.deepEqual(mock.turns.at(-1).json.input.map((item) => item.type ?? item.role), ['user', 'function_call', 'function_call_output']);
 
+    mock.answer(() => [...events.call('get_weather', { location: 'Rome', unit: 'celsius' }), ...events.call('get_joke', {})]);
+    mock.answer(() => events.text('Both.'));
+    assert.match((await post({ messages: [{ role: 'user', content: 'both' }], toolsState: STATE, server_tools: true })).text, /"delta":"Both\."/);
+    const back = mock.turns.at(-1).json.input.slice(1);
+    assert.deepEqual(back.map((item) => item.type), ['function_call', 'function_call', 'function_call_output', 'function_call_output']);
+    assert.deepEqual(back.slice(2).map((item) => item.call_id), back.slice(0, 2).map((item) => item.call_id), 'each call has its output');
+
     for (let i = 0; i < 3; i++) mock.answer(() => events.call('get_joke', {}));
     const asked = mock.turns.length;
     const stubborn = await post({ messages: [{ role: 'user', content: 'loop for ever' }], toolsState: STATE, server_tools: true });
