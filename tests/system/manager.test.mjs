@@ -2,7 +2,7 @@
  * The process manager under load: reloads, a new program, stuck, stopped and grown workers, rotated logs, a killed
  * master. Nobody may notice what need not be noticed.
  *
- * PARLEY_TEST_LOAD_SECONDS=60 makes the load test longer (10), with a reload every five seconds.
+ * PARLEY_TEST_LOAD_SECONDS=60 makes the load test longer (6), with a reload every five seconds.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -15,8 +15,8 @@ import { PARLEY, end, eventually, parleyCommand, start, startParley, tempDir } f
 import { startMock } from './mock_provider.mjs';
 import { openNotifySocket } from './notify_socket.mjs';
 
-const LOAD_S = Number(process.env.PARLEY_TEST_LOAD_SECONDS ?? 10);
-const RELOAD_MS = LOAD_S >= 60 ? 5000 : 2000;
+const LOAD_S = Number(process.env.PARLEY_TEST_LOAD_SECONDS ?? 6);
+const RELOAD_MS = LOAD_S >= 60 ? 5000 : 1000;
 
 let mock;
 before(async () => { mock = await startMock(); });
@@ -226,72 +226,74 @@ describe('a new program', { concurrency: 2 }, () => {
   });
 });
 
-test('a worker stopped with SIGSTOP is dumped and replaced by the watchdog', async (t) => {
-  const parley = await withSettings({ env: { WATCHDOG_SECONDS: 2 } });
-  t.after(() => parley.stop());
-  const [stopped, other] = parley.workerPids();
-  process.kill(stopped, 'SIGSTOP');
-  await parley.waitLog((l) => l.event === 'worker_stuck' && l.worker_pid === stopped, 8000);
-  const stack = await parley.waitLog('worker_stack');
-  assert.equal(stack.pid, stopped);
-  assert.match(stack.stack, /parley/);
-  assert.ok(await eventually(() => !alive(stopped) && parley.workerPids().length === 2, 5000, 10));
-  assert.ok(alive(other));
-  assert.equal((await parley.get('/api/health')).status, 200);
-});
-
-test('workers are replaced after MAX_REQUESTS, the replacement first, and nobody notices', async (t) => {
-  const parley = await withSettings({ workers: 1, env: { MAX_REQUESTS: 20, DRAIN_SECONDS: 10 } });
-  t.after(() => parley.stop());
-  const [first] = parley.workerPids();
-  const running = load(t, parley, 4);
-  await parley.waitLog('worker_recycling', 10000);
-  assert.ok(await eventually(() => !alive(first), 15000, 20));
-  running.stop = true;
-  await running.done;
-  assert.deepEqual(running.wrong, []);
-  const started = parley.logs.findIndex((l) => l.event === 'worker_started' && l.worker_pid !== first);
-  const draining = parley.logs.findIndex((l) => l.event === 'worker_draining' && l.pid === first);
-  assert.ok(started < draining, 'the old one left before the new one was there');
-});
-
-test('a worker above MAX_MEMORY_MB is replaced', async (t) => {
-  const parley = await withSettings({ workers: 1, env: { MAX_MEMORY_MB: 1 } });
-  t.after(() => parley.stop());
-  const line = await parley.waitLog('worker_recycling', 10000);
-  assert.equal(line.why, 'MAX_MEMORY_MB');
-});
-
-test('kill -9 of the master leaves nobody who keeps the socket, even while a stream runs', async (t) => {
-  const parley = await withSettings({ env: { DRAIN_SECONDS: 20, DISCONNECT_GRACE_SECONDS: 0 } });
-  t.after(() => parley.stop());
-  const stream = await parley.stream('/api/chat/stream', { message: 'orphan mock:deltas=100,delay=30' });
-  await stream.until((s) => s.deltas.length === 2);
-  const workers = parley.workerPids();
-  await parley.stopParley('SIGKILL');
-  const refused = () => new Promise((resolve) => {
-    const socket = net.connect({ path: parley.socket });
-    socket.on('connect', () => { socket.destroy(); resolve(false); });
-    socket.on('error', (error) => resolve(error.code === 'ECONNREFUSED'));
+describe('workers that end', { concurrency: 2 }, () => {
+  test('kill -9 of the master leaves nobody who keeps the socket, even while a stream runs', async (t) => {
+    const parley = await withSettings({ env: { DRAIN_SECONDS: 20, DISCONNECT_GRACE_SECONDS: 0 } });
+    t.after(() => parley.stop());
+    const stream = await parley.stream('/api/chat/stream', { message: 'orphan mock:deltas=50,delay=30' });
+    await stream.until((s) => s.deltas.length === 2);
+    const workers = parley.workerPids();
+    await parley.stopParley('SIGKILL');
+    const refused = () => new Promise((resolve) => {
+      const socket = net.connect({ path: parley.socket });
+      socket.on('connect', () => { socket.destroy(); resolve(false); });
+      socket.on('error', (error) => resolve(error.code === 'ECONNREFUSED'));
+    });
+    assert.ok(await eventually(refused, 3000, 20), 'somebody still listens');
+    await parley.restart();
+    assert.equal((await parley.get('/api/health')).status, 200);
+    await stream.ended; /* and what ran may finish */
+    assert.equal(stream.deltas.length, 50);
+    assert.ok(await eventually(() => workers.every((pid) => !alive(pid)), 5000, 20), 'orphans');
   });
-  assert.ok(await eventually(refused, 3000, 20), 'somebody still listens');
-  await parley.restart();
-  assert.equal((await parley.get('/api/health')).status, 200);
-  await stream.ended; /* and what ran may finish */
-  assert.equal(stream.deltas.length, 100);
-  assert.ok(await eventually(() => workers.every((pid) => !alive(pid)), 5000, 20), 'orphans');
-});
 
-test('SIGUSR1 opens the log files anew, in master and workers', async (t) => {
-  const parley = await startParley({ mock, via: 'nginx', env: {} });
-  t.after(() => parley.stop());
-  await parley.stopParley();
-  parley.options.env = { LOG_FILE: parley.logFile };
-  await parley.restart();
-  fs.renameSync(parley.logFile, `${parley.logFile}.1`);
-  process.kill(parley.pid, 'SIGUSR1');
-  const asked = async () => { await parley.get('/api/health'); return fs.existsSync(parley.logFile) && /"event":"request"/.test(fs.readFileSync(parley.logFile, 'utf8')); };
-  assert.ok(await eventually(asked, 5000, 20), 'the old file is still written');
+  test('a worker stopped with SIGSTOP is dumped and replaced by the watchdog', async (t) => {
+    const parley = await withSettings({ env: { WATCHDOG_SECONDS: 2 } });
+    t.after(() => parley.stop());
+    const [stopped, other] = parley.workerPids();
+    process.kill(stopped, 'SIGSTOP');
+    await parley.waitLog((l) => l.event === 'worker_stuck' && l.worker_pid === stopped, 8000);
+    const stack = await parley.waitLog('worker_stack');
+    assert.equal(stack.pid, stopped);
+    assert.match(stack.stack, /parley/);
+    assert.ok(await eventually(() => !alive(stopped) && parley.workerPids().length === 2, 5000, 10));
+    assert.ok(alive(other));
+    assert.equal((await parley.get('/api/health')).status, 200);
+  });
+
+  test('workers are replaced after MAX_REQUESTS, the replacement first, and nobody notices', async (t) => {
+    const parley = await withSettings({ workers: 1, env: { MAX_REQUESTS: 20, DRAIN_SECONDS: 10 } });
+    t.after(() => parley.stop());
+    const [first] = parley.workerPids();
+    const running = load(t, parley, 4);
+    await parley.waitLog('worker_recycling', 10000);
+    assert.ok(await eventually(() => !alive(first), 15000, 20));
+    running.stop = true;
+    await running.done;
+    assert.deepEqual(running.wrong, []);
+    const started = parley.logs.findIndex((l) => l.event === 'worker_started' && l.worker_pid !== first);
+    const draining = parley.logs.findIndex((l) => l.event === 'worker_draining' && l.pid === first);
+    assert.ok(started < draining, 'the old one left before the new one was there');
+  });
+
+  test('a worker above MAX_MEMORY_MB is replaced', async (t) => {
+    const parley = await withSettings({ workers: 1, env: { MAX_MEMORY_MB: 1 } });
+    t.after(() => parley.stop());
+    const line = await parley.waitLog('worker_recycling', 10000);
+    assert.equal(line.why, 'MAX_MEMORY_MB');
+  });
+
+  test('SIGUSR1 opens the log files anew, in master and workers', async (t) => {
+    const parley = await startParley({ mock, via: 'nginx', env: {} });
+    t.after(() => parley.stop());
+    await parley.stopParley();
+    parley.options.env = { LOG_FILE: parley.logFile };
+    await parley.restart();
+    fs.renameSync(parley.logFile, `${parley.logFile}.1`);
+    process.kill(parley.pid, 'SIGUSR1');
+    const asked = async () => { await parley.get('/api/health'); return fs.existsSync(parley.logFile) && /"event":"request"/.test(fs.readFileSync(parley.logFile, 'utf8')); };
+    assert.ok(await eventually(asked, 5000, 20), 'the old file is still written');
+  });
 });
 
 describe('files and rights', { concurrency: 2 }, () => {

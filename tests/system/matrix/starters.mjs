@@ -50,8 +50,9 @@ const spawnFcgi = {
 
 /* ---- supervisord ---- */
 
+/* startsecs is how long supervisorctl waits to be sure; the tests ask Parley itself. */
 function supervisorConfig(site, file) {
-  const program = site.shipped(`deploy/supervisor/${file}`, [['user=parley', `user=${USER}`], ['/var/log/supervisor', site.path('log')],
+  const program = site.shipped(`deploy/supervisor/${file}`, [['user=parley', `user=${USER}`], ['/var/log/supervisor', site.path('log')], ['startsecs=1', 'startsecs=0'],
     ...(file === 'parley-fcgi.conf' ? [['socket_owner=parley:www-data', `socket_owner=${USER}:${GROUP}`]] : [])]);
   site.write('supervisor/conf.d/parley.conf', program);
   return site.write('supervisor/supervisord.conf', `[unix_http_server]
