@@ -223,6 +223,28 @@ describe('a visitor', () => {
     assert.deepEqual((await said('bot')).slice(-3), ['Stopped.', 'The answer was interrupted.', 'This answer failed.']);
   });
 
+  test('reads in ordinary words that something else than the server answered, and goes on when it is there again', async () => {
+    attributes = 'data-open data-greeting="Hi"';
+    await open({});
+    await say('one');
+    await answered();
+    const unreadable = 'The server sent something unreadable.';
+    for (const body of ['null', '<h1>Log in</h1>']) {
+      await page.route(/api\/(?:config|create-session|conversations\/)/, (route) =>
+        route.fulfill({ body, headers: { 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Headers': '*' } }));
+      await page.reload();
+      await shows([unreadable]);
+      await page.click('[aria-label="Menu"]');
+      await page.click('.chat-menu >> text=New chat');
+      await say('two');
+      await shows(['Hi', 'two', `${unreadable}Try again`]);
+      await page.unrouteAll();
+      await page.click('.again');
+      await shows(['Hi', 'two', 'You said: two']);
+    }
+    assert.deepEqual(page.problems, []);
+  });
+
   test('sees the answer grow, and can stop it', async () => {
     const gate = makeGate();
     fixture.reply = () => ({ deltas: ['One ', 'two ', 'three'], gate: gate.wait });
@@ -265,10 +287,15 @@ describe('a visitor', () => {
     await say('two');
     await answered();
     assert.equal(asked('api/create-session').length, 2);
-    page.removeAllListeners('dialog');
-    page.on('dialog', (dialog) => dialog.accept());
-    await page.click('[aria-label="Menu"]');
-    await page.click('.chat-menu >> text=Erase my data');
+    const erase = async (sure) => {
+      page.removeAllListeners('dialog');
+      page.on('dialog', (dialog) => (sure ? dialog.accept() : dialog.dismiss()));
+      await page.click('[aria-label="Menu"]');
+      await page.click('.chat-menu >> text=Erase my data');
+    };
+    await erase(false);
+    assert.equal(await page.evaluate(() => document.querySelector('.parley-widget').shadowRoot.activeElement?.ariaLabel), 'Menu', 'the focus stays inside');
+    await erase(true);
     await page.waitForFunction(() => /has been erased/.test(document.querySelector('.parley-widget').shadowRoot.querySelector('.chat-messages').textContent));
     assert.equal(fixture.requests.filter((one) => one.method === 'DELETE' && one.path.startsWith('api/sessions/')).length, 1);
     assert.deepEqual(await page.evaluate(() => Object.keys(localStorage)), []);
@@ -327,6 +354,18 @@ describe('a site', () => {
     await page.waitForFunction(() => window.events.length === 4);
     assert.deepEqual(await page.evaluate(() => window.events), ['open', 'ready', 'user: from the site', 'bot: You said: from the site']);
     assert.deepEqual(asked('api/chat')[0].body.user_context, { page: '/pricing', product_interest: 'big plan' });
+    assert.deepEqual(await page.evaluate(() => Promise.all([window.Parley.send('two'), window.Parley.send('while two is answered'), window.Parley.send(' ')])), [true, false, false]);
+    assert.match(await page.evaluate(() => {
+      const circle = {};
+      circle.circle = circle;
+      try {
+        return window.Parley.setContext(circle);
+      } catch (error) {
+        return error.message;
+      }
+    }), /circular/);
+    await answered();
+    assert.deepEqual(asked('api/chat').at(-1).body.user_context, { page: '/pricing', product_interest: 'big plan' });
     await page.evaluate(() => window.Parley.toggle());
     assert.equal(await page.isVisible('.chat-panel'), false);
     await page.evaluate(() => window.Parley.destroy());
@@ -415,6 +454,14 @@ describe('a site', () => {
     await say('x');
     await answered();
     assert.deepEqual(page.problems, []);
+  });
+
+  test('hears at once that nothing was sent where the panel cannot be loaded', async () => {
+    await open({});
+    await page.route('**/assets/widget-panel-*', (route) => route.abort());
+    assert.equal(await page.evaluate(() => window.Parley.send('x')), false);
+    await page.unrouteAll();
+    assert.equal(await page.evaluate(() => window.Parley.send('x')), true);
   });
 
   test('that is not listed in CORS_ORIGIN reads in the console what to do', async () => {

@@ -86,12 +86,10 @@ export function createClient({ base, credentials = 'same-origin', fetch: fetcher
       const response = await open(method, path, { body, signal: limit.signal });
       if (!response.ok) throw await errorFrom(response);
       if (response.status === 204) return {};
-      try {
-        return await response.json();
-      } catch {
-        if (limit.signal.aborted) throw limit.signal.reason;
-        throw new ApiError('The server sent something that is not JSON.', { status: response.status, code: 'bad_reply' });
-      }
+      const reply = await response.json().catch(() => null);
+      if (limit.signal.aborted) throw limit.signal.reason;
+      if (typeof reply !== 'object' || !reply) throw new ApiError('The server sent something unreadable.', { status: response.status, code: 'bad_reply' });
+      return reply;
     } catch (error) {
       throw asApiError(error, limit.signal);
     } finally {

@@ -137,9 +137,9 @@ function start() {
       waiting.splice(0).forEach((one) => one(panel));
     }).catch((error) => {
       loading = null;
-      waiting.length = 0;
       isOpen = false;
       showToggle();
+      waiting.splice(0).forEach((one) => one());
       console.error(error.message);
       emit('error', error);
     });
@@ -168,17 +168,17 @@ function start() {
     open: () => set(true, true),
     close: () => set(false, false),
     toggle: () => set(!isOpen, true),
-    /** Send a message as if the visitor had typed it. */
-    send: (text) => whenReady((ready) => ready.send(String(text))),
+    /** Send a message as if the visitor had typed it. Resolves to false where it cannot be sent now: nothing is kept of it. */
+    send: (text) => new Promise((resolve) => { whenReady((ready) => resolve(ready?.send(String(text)) ?? false)); }),
     /** Listen to ready, open, close, message {role, text}, error. Returns the function that ends it. */
     on(name, listener) {
       (listeners[name] ??= new Set()).add(listener);
       if (name === 'ready' && panel) listener();
       return () => listeners[name].delete(listener);
     },
-    /** What the model may know of the visitor: {page, product_interest, ...}. Goes with every message from now on. */
+    /** What the model may know of the visitor: {page, product_interest, ...}. Goes with every message from now on. Throws what is no JSON. */
     setContext(values) {
-      context = { ...values };
+      context = JSON.parse(JSON.stringify({ ...values }));
     },
     destroy() {
       if (gone) return;

@@ -361,9 +361,12 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
       reply = await client.conversation(id);
     } catch (error) {
       if (mine !== turn) return true;
-      if (error.status === 404 && !error.absent) memory.set(null);
-      if (error.code === 'network') problem(error, failed(), null);
-      return error.code === 'network';
+      if (error.status !== 404) {
+        problem(error, failed(), null);
+        return true;
+      }
+      if (!error.absent) memory.set(null);
+      return false;
     }
     if (mine !== turn || !reply.messages?.length) return false;
     for (const message of reply.messages) {
@@ -407,6 +410,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
   const begin = () => (begun ??= beginOnce());
 
   async function erase() {
+    nodes.more.focus(); // the menu closes
     // The browser's own question: short, translated, and no style of ours or the site's can hide it.
     if (!window.confirm(t('widget_erase_sure'))) return;
     try {
@@ -467,7 +471,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
     },
     async send(text) {
       await begin();
-      submit(text);
+      return submit(text);
     },
     destroy() {
       turn += 1;
