@@ -170,6 +170,17 @@ describe('around the conversation', () => {
     assert.equal(body.attachments[0].type, 'image');
     assert.ok(JSON.stringify(body).length < 65_536);
     assert.equal(await page.isVisible('.sent-picture'), true);
+
+    await page.evaluate(() => {
+      const canvas = document.createElement('canvas');
+      canvas.toBlob((blob) => {
+        const clipboardData = new DataTransfer();
+        for (const name of ['a', 'b', 'c', 'd']) clipboardData.items.add(new File([blob], name, { type: 'image/png' }));
+        document.getElementById('field').dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true }));
+      });
+    });
+    assert.match(await page.textContent('.banner'), /3/);
+    await page.waitForFunction(() => document.querySelectorAll('#tray img').length === 3);
   });
 
   test('a phone may take a photo, a desktop goes straight to its files', async () => {

@@ -98,9 +98,40 @@ describe('an answer is not lost', () => {
     await comeBack();
     await page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => setTimeout(resolve)); }));
     assert.equal(await page.evaluate(() => document.querySelector('.message').seen), true);
-    [...fixture.answers.values()][0].status = 'stopped';
+    await page.click('[aria-label="Answer again"]');
+    await answered(page);
+    await comeBack();
+    await page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => setTimeout(resolve)); }));
+    assert.equal(await page.evaluate(() => document.querySelector('.message').seen), true, 'also after an answer was replaced');
+    [...fixture.answers.values()][1].status = 'stopped';
     await comeBack();
     await page.waitForSelector('.notice >> text=Stopped');
+  });
+
+  test('Enter while an answer is found to be still running sends nothing later on by itself', async () => {
+    const gate = makeGate();
+    fixture.reply = () => ({ deltas: ['half ', 'done'], gate: gate.wait });
+    await open();
+    await say(page, 'one');
+    gate.open();
+    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.trim() === 'half');
+    let arrive;
+    const held = new Promise((resolve) => { arrive = resolve; });
+    await page.route('**/api/conversations/conv*', async (route) => {
+      await held;
+      await route.continue();
+    }, { times: 1 });
+    await Promise.all([page.waitForRequest(/conversations\/conv/), page.reload()]);
+    await say(page, 'two');
+    arrive();
+    await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.trim() === 'half');
+    gate.open();
+    await answered(page);
+    [...fixture.answers.values()][0].status = 'stopped';
+    await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+    await page.waitForSelector('.notice >> text=Stopped');
+    assert.equal(await page.inputValue('#field'), 'two');
+    assert.deepEqual(await texts('.bubble'), ['one']);
   });
 
   test('two tabs with one conversation stay in step', async () => {

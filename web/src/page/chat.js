@@ -107,7 +107,7 @@ export function createChat(parts, on) {
     const failure = failureOf(last, answer.text);
     if (!failure || failure.status) keep(null);
     unheard = Boolean(failure && !messageId);
-    if (messageId) known.set(messageId, failure ? 'failed' : STATES[last.finish_reason] ?? 'complete');
+    if (messageId) known.set(messageId, failure ? STATES[failure.code] ?? 'failed' : STATES[last.finish_reason] ?? 'complete');
     if (!failure) {
       answer.end(last, actionsFor(messageId, answer, question, source));
       if (last.provider) on.demo(last.provider === 'demo');
@@ -228,7 +228,8 @@ export function createChat(parts, on) {
 
   const answersIn = (messages) => new Map(messages.filter((message) => message.role === 'assistant')
     .map((message) => [message.id ?? message.message_id, message.status]));
-  const areKnown = (answers) => answers.size === known.size && [...answers].every(([id, state]) => known.get(id) === state);
+  /** One that was replaced is still among the known, but the server tells of it no more. */
+  const areKnown = (answers) => [...answers].every(([id, state]) => known.get(id) === state);
 
   function showMessages(messages) {
     log.replaceChildren();
@@ -267,8 +268,10 @@ export function createChat(parts, on) {
   }
 
   function opened() {
+    const wanted = eager;
     opening = false;
-    if (eager) composer.submit();
+    eager = false;
+    if (wanted) composer.submit();
     catchUp();
   }
 

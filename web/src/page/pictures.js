@@ -61,7 +61,10 @@ export function startPictures(nodes, on) {
   async function addAll(files) {
     for (const file of files) {
       if (!file.type.startsWith('image/')) continue;
-      if (pictures.length >= MAX_PICTURES) return on.problem(t('too_many_pictures', { n: MAX_PICTURES }));
+      if (pictures.length >= MAX_PICTURES) {
+        on.problem(t('too_many_pictures', { n: MAX_PICTURES }));
+        break;
+      }
       // All pictures of a message share one request: each new one makes the others smaller.
       const all = [...pictures, { file }];
       try {
@@ -74,7 +77,6 @@ export function startPictures(nodes, on) {
       }
     }
     show();
-    return undefined;
   }
 
   const hasTouch = matchMedia('(pointer: coarse)');
