@@ -18,7 +18,8 @@ const SWITCH_MS = 5_000;
 const KNOWN_WAIT_MS = 4_000;
 
 const encoder = new TextEncoder();
-const byteLength = (text) => encoder.encode(text).length;
+/** What the server counts. */
+export const byteLength = (text) => encoder.encode(text).length;
 
 function pause(ms, signal) {
   return new Promise((resolve, reject) => {

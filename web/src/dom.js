@@ -41,6 +41,16 @@ export function icon(name) {
   return svg;
 }
 
+/** The way to say something to screen readers by `region`, the one live region there is. */
+export function createSpeaker(region) {
+  let timer;
+  return (text) => {
+    clearTimeout(timer);
+    region.textContent = '';
+    timer = setTimeout(() => { region.textContent = text; }, 60);
+  };
+}
+
 /** A button that is only an icon; its label is spoken and shown as its title. */
 export function iconButton(name, label, onclick, props = {}) {
   return h('button', { type: 'button', class: 'icon-button', 'aria-label': label, title: label, onclick, ...props }, icon(name));

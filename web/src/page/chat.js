@@ -2,7 +2,7 @@
  * chat: the open conversation. Sends, shows, stops, repeats; picks up an answer that was still running when the page was
  * left; keeps other tabs with the same conversation in step.
  */
-import { followAnswer } from '../answer.js';
+import { byteLength, followAnswer } from '../answer.js';
 import { makeMessageId } from '../client.js';
 import { h, icon } from '../dom.js';
 import { errorText, failureOf, isFinal } from '../errors.js';
@@ -12,7 +12,6 @@ import { prefs, tab } from './prefs.js';
 
 const SPOKEN_MAX = 1200;
 const STATES = { stopped: 'stopped', interrupted: 'interrupted' }; // of an answer, where it is not complete
-const byteLength = (text) => new TextEncoder().encode(text).length;
 
 /**
  * `parts`: {client, log, composer, scroll, markdown, speak, link, name(), choice(), readAloud}.

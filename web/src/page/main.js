@@ -3,7 +3,7 @@
  */
 import { createLink } from '../answer.js';
 import { createPageClient } from '../client.js';
-import { h, icon, iconButton } from '../dom.js';
+import { createSpeaker, h, icon, iconButton } from '../dom.js';
 import { errorText } from '../errors.js';
 import { warmUp } from '../growing.js';
 import { LANGUAGES, direction, language, pickLanguage, t, translateTree, useLanguage } from '../i18n.js';
@@ -61,13 +61,7 @@ function fillIcons() {
   $('new-text').prepend(icon('arrow'));
 }
 
-let speakTimer;
-/** Say something to screen readers: the one live region of the page. */
-function speak(text) {
-  clearTimeout(speakTimer);
-  $('speaker').textContent = '';
-  speakTimer = setTimeout(() => { $('speaker').textContent = text; }, 60);
-}
+const speak = createSpeaker($('speaker'));
 
 function banner(id, text, { closable = true } = {}) {
   $(`banner-${id}`)?.remove();

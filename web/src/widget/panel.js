@@ -2,10 +2,10 @@
  * panel: the widget once it is open. Builds the panel into the loader's element, keeps the visitor's session for this
  * site, talks by the session contract (sessionId) and shows answers as they grow.
  */
-import { createLink, followAnswer } from '../answer.js';
+import { byteLength, createLink, followAnswer } from '../answer.js';
 import { createToolLines } from '../tools.js';
 import { createClient, makeMessageId } from '../client.js';
-import { h, icon, iconButton } from '../dom.js';
+import { createSpeaker, h, icon, iconButton } from '../dom.js';
 import { errorText, failureOf } from '../errors.js';
 import { createGrowing } from '../growing.js';
 import { direction, t, useLanguage } from '../i18n.js';
@@ -15,7 +15,6 @@ import style from './panel.css';
 
 const SPOKEN_MAX = 800;
 const NEAR = 50;
-const byteLength = (text) => new TextEncoder().encode(text).length;
 
 /** The session's place in this site's storage; one per server, so that two widgets would not meet. */
 function createMemory(base) {
@@ -50,8 +49,7 @@ async function explainRefusal(base) {
 }
 
 /** The panel's nodes. */
-function buildPanel(data) {
-  const title = data.title || t('widget_title');
+function buildPanel(title) {
   const nodes = {
     messages: h('div', { class: 'chat-messages', id: 'chatMessages', role: 'log', 'aria-live': 'off', tabindex: 0, 'aria-label': t('messages') }),
     field: h('textarea', { id: 'chatInput', rows: 1, dir: 'auto', enterkeyhint: 'send', autocomplete: 'off', placeholder: t('type_message'), 'aria-label': t('type_message') }),
@@ -158,13 +156,15 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
   area.dir = direction();
   addStyle(style);
 
-  const nodes = buildPanel(data);
-  const { panel, messages, field, send, stop, foot, speaker } = nodes;
+  const name = data.title || t('widget_title');
+  const nodes = buildPanel(name);
+  const { panel, messages, field, send, stop, foot } = nodes;
   const client = createClient({ base, credentials: 'omit' });
   const memory = createMemory(base);
   const markdown = createLiteMarkdown({ allowRemoteImages: data.images === 'on' });
   const end = followEnd(messages, nodes.newText);
   const link = createLink();
+  const speak = createSpeaker(nodes.speaker);
   let limit = 1000;
   let run = null;
   let turn = 0;
@@ -172,13 +172,6 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
   let ready = false; // what was said before is on the screen, or will not come
   let eager = false; // somebody could not wait for that
   let making = null;
-  let speakTimer;
-
-  function speak(text) {
-    clearTimeout(speakTimer);
-    speaker.textContent = '';
-    speakTimer = setTimeout(() => { speaker.textContent = text; }, 60);
-  }
 
   function refresh() {
     const length = [...field.value.trim()].length;
@@ -193,7 +186,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
   }
 
   function add(role, ...children) {
-    const said = h('span', { class: 'hidden-text' }, t(role === 'user' ? 'you_said' : 'assistant_said', { name: data.title || t('widget_title') }));
+    const said = h('span', { class: 'hidden-text' }, t(role === 'user' ? 'you_said' : 'assistant_said', { name }));
     const node = h('div', { class: `message ${role}`, ...(role === 'user' ? { dir: 'auto' } : {}) }, said, ...children);
     messages.append(node);
     end.grown();
@@ -242,23 +235,20 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
     end.grown();
   }
 
-  function greet() {
+  /** Words of our own; none where something failed before there was an answer. */
+  function tell(text = '') {
     const bot = addBot();
-    bot.push(data.greeting || t('widget_greeting'));
+    bot.push(text);
     bot.over();
+    return bot;
   }
+  const greet = () => tell(data.greeting || t('widget_greeting'));
 
   /** Where nobody waits for it any more, nothing is kept of it. */
   async function session() {
     if (memory.get()) return memory.get();
     making ??= client.createSession().finally(() => { making = null; });
     return (await making).sessionId;
-  }
-
-  function failed() {
-    const bot = addBot();
-    bot.over();
-    return bot;
   }
 
   /** What is to be said below an answer, live or from the history. */
@@ -276,7 +266,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
     const mine = turn;
     run = followAnswer(client, source, link, { text: bot.push, tool: bot.tool });
     refresh();
-    speak(t('answer_begins', { name: data.title || t('widget_title') }));
+    speak(t('answer_begins', { name }));
     let last;
     try {
       last = await run.done;
@@ -330,7 +320,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
       // The session expired while the visitor was away: the question goes into a new one.
       memory.set(null);
       bot.node.remove();
-      if (isSecond) problem(expired, failed(), retry);
+      if (isSecond) problem(expired, tell(), retry);
       else await ask(message, clientMessageId, true);
     } catch (error) {
       if (mine !== turn || given) return;
@@ -362,7 +352,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
     } catch (error) {
       if (mine !== turn) return true;
       if (error.status !== 404) {
-        problem(error, failed(), null);
+        problem(error, tell(), null);
         return true;
       }
       if (!error.absent) memory.set(null);
@@ -417,15 +407,13 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
       if (memory.get()) await client.eraseSession(memory.get());
     } catch (error) {
       if (error.status !== 404) {
-        problem(error, failed(), null);
+        problem(error, tell(), null);
         field.focus();
         return;
       }
     }
     clear();
-    const bot = addBot();
-    bot.push(t('widget_erased'));
-    bot.over();
+    tell(t('widget_erased'));
     speak(t('widget_erased'));
     field.focus();
   }
