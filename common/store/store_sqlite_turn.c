@@ -27,7 +27,7 @@ struct begin {
     struct store_turn_begun *out;
     struct fault *fault;
     int64_t conversation; /* row */
-    int64_t question;     /* row */
+    int64_t question;     /* row, 0 until it is stored */
     bool fresh;           /* the conversation was made by this turn */
     char title[CAP_TITLE];
 };
@@ -233,7 +233,14 @@ static void touch_conversation(struct db *db, const struct begin *begin)
 
 /* ---- the messages ---- */
 
-/* True when this question was sent before; then `out` has its newest answer. */
+/* The newest answer came to nothing, and nobody has asked on: the question may be answered anew. */
+#define FAILED_LAST                                                                                \
+    "(a.status = 'failed' OR (a.status = 'interrupted' AND a.content = ''))"                       \
+    " AND NOT EXISTS (SELECT 1 FROM messages AS o WHERE o.conversation_id = q.conversation_id"     \
+    " AND o.role = 'user' AND o.id > q.id)"
+
+/* True when this question was sent before and is answered, or will be; then `out` has its newest answer. Where that
+ * failed the question is found, and only an answer is wanted. */
 static bool find_duplicate(struct db *db, struct begin *begin)
 {
     const char *client_id = begin->turn->request->client_message_id;
@@ -241,7 +248,8 @@ static bool find_duplicate(struct db *db, struct begin *begin)
 
     if (client_id == NULL || begin->fresh)
         return false;
-    stmt = db_prepare(db, "SELECT a.public_id, a.id FROM messages AS q JOIN messages AS a"
+    stmt = db_prepare(db, "SELECT a.public_id, a.id, q.id, " FAILED_LAST
+                          " FROM messages AS q JOIN messages AS a"
                           " ON a.conversation_id = q.conversation_id AND a.reply_to = q.id"
                           " AND a.id > q.id WHERE q.client_message_id = :client"
                           " AND q.conversation_id = :conversation ORDER BY a.id DESC LIMIT 1");
@@ -249,11 +257,16 @@ static bool find_duplicate(struct db *db, struct begin *begin)
     db_bind_int(stmt, ":conversation", begin->conversation);
     if (!db_step(stmt))
         return false;
-    text_copy(begin->out->message_id, CAP_ID, db_text(stmt, 0, NULL));
-    begin->out->message_row = db_int(stmt, 1);
-    begin->out->duplicate = true;
+    /* A newcomer's second cookie would be another visitor's than the conversation is. */
+    if (db_int(stmt, 3) != 0 && begin->out->visitor[0] == '\0') {
+        begin->question = db_int(stmt, 2);
+    } else {
+        text_copy(begin->out->message_id, CAP_ID, db_text(stmt, 0, NULL));
+        begin->out->message_row = db_int(stmt, 1);
+        begin->out->duplicate = true;
+    }
     db_reset(stmt);
-    return true;
+    return begin->out->duplicate;
 }
 
 /* A message that is whole already: the question, or a line of a history that the client brought along. */
@@ -371,7 +384,8 @@ static enum result begin_turn(struct db *db, void *arg)
     store_sqlite_owner_seen(db, begin->turn->owner, begin->turn->now_ms);
     if (begin->turn->newcomer)
         mark_newcomer(db, begin->turn);
-    insert_question(db, begin);
+    if (begin->question == 0)
+        insert_question(db, begin);
     insert_answer(db, begin);
     begin->out->first = is_first(db, begin);
     result = make_history(db, begin);

@@ -76,10 +76,18 @@ test('a provider that fails is told in the page, with a way to try again', async
   await answered(page);
   assert.equal(await page.isVisible('.notice.error button'), true);
   assert.doesNotMatch(await page.textContent('#log'), /verysecret/);
+  await page.click('.notice.error button');
+  await page.waitForSelector('.notice.error button');
+  mock.script(({ question }) => (/status=401/.test(question) ? { deltas: 2 } : undefined));
+  await page.click('.notice.error button');
+  await page.waitForFunction(() => document.querySelector('.answer-text')?.textContent.trim() === 'w0 w1');
+  await answered(page);
+  assert.equal(await page.locator('.message').count(), 2);
   await say(page, 'y mock:deltas=5,cut=2');
   await page.waitForFunction(() => document.querySelectorAll('.message.assistant[aria-busy="false"]').length === 2);
   assert.match(await page.textContent('.message.assistant:last-child .answer-text'), /w0 w1/);
   assert.equal(await page.isVisible('.message.assistant:last-child .notice'), true);
+  await page.waitForFunction(() => document.querySelectorAll('#conversations .title').length === 1);
   await shoot(page, 'end-to-end-failure');
 });
 

@@ -344,6 +344,48 @@ static void a_conversation_without_a_question_has_nothing_to_answer(void **state
                    RESULT_CONFLICT, "no_question");
 }
 
+/* ---- repeated sends of what failed ---- */
+
+static void a_question_whose_answer_failed_is_answered_anew_when_it_is_sent_again(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct ask ask = { .client_message_id = "0123456789abcdef" };
+    struct store_turn_begun first = store_fixture_turn(fixture, "one", &ask, TURN_FAILED, "half");
+    struct store_turn_begun second = store_fixture_turn(fixture, "one", &ask, TURN_INTERRUPTED, "");
+    struct store_turn_begun third = store_fixture_begin(fixture, "one", &ask);
+    struct store_turn_begun fourth = store_fixture_begin(fixture, "one", &ask);
+
+    assert_false(second.duplicate);
+    assert_string_equal(second.conversation_id, first.conversation_id);
+    assert_string_not_equal(second.message_id, first.message_id);
+    assert_false(third.duplicate);
+    assert_window(&third, "u:one");
+    assert_true(fourth.duplicate);
+    assert_string_equal(fourth.message_id, third.message_id);
+    assert_int_equal(store_fixture_int(fixture, "SELECT count(*) FROM messages"), 4);
+    store_turn_begun_free(&first);
+    store_turn_begun_free(&second);
+    store_turn_begun_free(&third);
+    store_turn_begun_free(&fourth);
+}
+
+static void a_failed_answer_stays_the_answer_where_somebody_asked_on(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct ask ask = { .client_message_id = "0123456789abcdef" };
+    struct store_turn_begun first = store_fixture_turn(fixture, "one", &ask, TURN_FAILED, "");
+    struct store_turn_begun next = store_fixture_turn(
+        fixture, "two", &(struct ask){ .conversation_id = first.conversation_id }, TURN_COMPLETE,
+        "zwei");
+    struct store_turn_begun again = store_fixture_begin(fixture, "one", &ask);
+
+    assert_true(again.duplicate);
+    assert_string_equal(again.message_id, first.message_id);
+    store_turn_begun_free(&first);
+    store_turn_begun_free(&next);
+    store_turn_begun_free(&again);
+}
+
 /* ---- repeated first sends ---- */
 
 static void assert_repeated(struct store_fixture *fixture, const char *client_id, int64_t at,
@@ -500,6 +542,8 @@ int main(void)
         STORE_TEST(a_slow_writer_does_not_take_back_what_was_gone_on_with),
         STORE_TEST(regenerating_with_the_same_client_message_id_joins_the_first),
         STORE_TEST(client_message_ids_of_questions_and_of_other_answers_do_not_meet),
+        STORE_TEST(a_question_whose_answer_failed_is_answered_anew_when_it_is_sent_again),
+        STORE_TEST(a_failed_answer_stays_the_answer_where_somebody_asked_on),
         STORE_TEST(a_conversation_without_a_question_has_nothing_to_answer),
         STORE_TEST(a_repeated_first_send_of_an_owner_finds_its_conversation),
         STORE_TEST(the_provider_was_asked_twice_when_a_newcomers_first_reply_was_lost),

@@ -162,7 +162,7 @@ export function createChat(parts, on) {
     if (!isLast) view.node.before(asked);
     // Not accepted yet: the same client_message_id, so that a question that did arrive is not asked twice.
     if (source.streamOnly && !failure.done) follow(view, source, question);
-    else if (source.body && !failure.done)
+    else if (source.body && !failure.done && (isLast || !failure.status))
       follow(view, { ...source, body: { ...source.body, conversation_id: conversation ?? undefined } }, question);
     else follow(view, isLast ? anewSource(question) : askSource(question), question);
   }
