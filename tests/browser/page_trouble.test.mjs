@@ -177,6 +177,8 @@ describe('when something fails', () => {
       await answered(page);
     }
     assert.deepEqual(await texts('.bubble'), ['other', 'limited', 'broken']);
+    assert.equal(new Set(fixture.requests.filter((one) => one.method === 'POST').map((one) => one.body.client_message_id)).size, 5,
+      'under its old name the server would give the answer that failed');
     assert.equal(await page.locator('.message').count(), 6);
     assert.equal(fixture.conversations.size, 1);
   });

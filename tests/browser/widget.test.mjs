@@ -196,6 +196,7 @@ describe('a visitor', () => {
     fixture.reply = () => ({ deltas: ['One.'] });
     await page.click('.again');
     await shows(['Hi', 'two', 'Two.', 'one', 'One.']);
+    assert.equal(new Set(asked('api/chat').map((one) => one.body.client_message_id)).size, 3);
   });
 
   test('finds a long history laid out at once, and reads there what was stopped or failed', async () => {

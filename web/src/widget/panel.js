@@ -224,9 +224,10 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
       retry ? h('button', { type: 'button', class: 'again', onclick: () => {
         if (run) return;
         // Something else was said since: this question goes to the end.
-        if (bot.node.nextSibling) messages.append(bot.node.previousSibling);
+        const isLast = !bot.node.nextSibling;
+        if (!isLast) messages.append(bot.node.previousSibling);
         bot.node.remove();
-        retry();
+        retry(error.done || (error.status && !isLast));
         field.focus();
       } }, t('retry')) : '');
     speak(text);
@@ -279,7 +280,7 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
     refresh();
     const failure = failureOf(last, bot.text());
     if (failure?.code === 'unknown_session') return failure;
-    if (failure && failure.code !== 'aborted') problem(failure, bot, retry && (() => retry(failure.done)));
+    if (failure && failure.code !== 'aborted') problem(failure, bot, retry);
     else {
       remark(bot, failure ? { status: 'stopped' } : last);
       speak(bot.text().slice(0, SPOKEN_MAX) || t('answer_over'));
@@ -293,8 +294,8 @@ function mount({ base, data, area, language, emit, addStyle, texts, close, isOpe
   async function ask(message, clientMessageId, isSecond) {
     const mine = turn;
     const bot = addBot();
-    // What was accepted and failed would be joined under its old name.
-    const retry = (wasAccepted) => ask(message, wasAccepted ? makeMessageId() : clientMessageId);
+    // Under its old name an answer that failed would come again.
+    const retry = (anew) => ask(message, anew ? makeMessageId() : clientMessageId);
     let given = false;
     run = {
       // A session is being made; the question has not been sent.
