@@ -107,7 +107,8 @@ struct store_turn {
 };
 
 struct store_turn_begun {
-    bool duplicate;       /* client_message_id was known: message_id is the existing answer's */
+    bool
+        duplicate; /* client_message_id was known, its answer not failed: message_id is that one's */
     char visitor[CAP_ID]; /* of a newcomer's duplicate: who the newcomer is; "" otherwise */
     char conversation_id[CAP_ID];
     char message_id[CAP_ID];      /* of the assistant message */
@@ -123,7 +124,8 @@ struct store_turn_begun {
 /*
  * ONE transaction: owner check, conversation found or made, user message stored, assistant row made with
  * status streaming and a lease; before them limits charged and tokens reserved, which a duplicate is not.
- * Nothing may go upstream before this returned RESULT_OK.
+ * Nothing may go upstream before this returned RESULT_OK. A question that is repeated under its client_message_id
+ * when its answer has failed, and nobody asked on, gets a new answer's row only.
  *
  * A repeated first send whose client lost the conversation's id finds it by its client_message_id: a known owner
  * always. Somebody without an identity, and a newcomer (the reply that carried his cookie got lost), only within
