@@ -27,7 +27,8 @@ struct begin {
     struct store_turn_begun *out;
     struct fault *fault;
     int64_t conversation; /* row */
-    int64_t question;     /* row, 0 until it is stored */
+    int64_t question;     /* row */
+    int64_t again;        /* that row, when it was there and is answered anew; else 0 */
     bool fresh;           /* the conversation was made by this turn */
     char title[CAP_TITLE];
 };
@@ -259,7 +260,7 @@ static bool find_duplicate(struct db *db, struct begin *begin)
         return false;
     /* A newcomer's second cookie would be another visitor's than the conversation is. */
     if (db_int(stmt, 3) != 0 && begin->out->visitor[0] == '\0') {
-        begin->question = db_int(stmt, 2);
+        begin->again = begin->question = db_int(stmt, 2);
     } else {
         text_copy(begin->out->message_id, CAP_ID, db_text(stmt, 0, NULL));
         begin->out->message_row = db_int(stmt, 1);
@@ -305,13 +306,14 @@ static void insert_answer(struct db *db, struct begin *begin)
     const struct store_turn *turn = begin->turn;
     struct db_stmt *stmt = db_prepare(
         db, "INSERT INTO messages (public_id, conversation_id, role, status, reply_to, writer,"
-            " lease_until_ms, provider, model, created_ms, updated_ms, content)"
+            " lease_until_ms, provider, model, created_ms, updated_ms, content, again)"
             " VALUES (:public, :conversation, 'assistant', 'streaming', :question, :writer,"
-            " :lease, :provider, :model, :now, :now, '')");
+            " :lease, :provider, :model, :now, :now, '', nullif(:again, 0))");
 
     db_bind_text(stmt, ":public", begin->out->message_id);
     db_bind_int(stmt, ":conversation", begin->conversation);
     db_bind_int(stmt, ":question", begin->question);
+    db_bind_int(stmt, ":again", begin->again);
     db_bind_text(stmt, ":writer", turn->writer);
     db_bind_int(stmt, ":lease", turn->lease_until_ms);
     db_bind_text(stmt, ":provider", turn->provider);
@@ -384,7 +386,7 @@ static enum result begin_turn(struct db *db, void *arg)
     store_sqlite_owner_seen(db, begin->turn->owner, begin->turn->now_ms);
     if (begin->turn->newcomer)
         mark_newcomer(db, begin->turn);
-    if (begin->question == 0)
+    if (begin->again == 0)
         insert_question(db, begin);
     insert_answer(db, begin);
     begin->out->first = is_first(db, begin);

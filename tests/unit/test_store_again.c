@@ -363,6 +363,7 @@ static void a_question_whose_answer_failed_is_answered_anew_when_it_is_sent_agai
     assert_true(fourth.duplicate);
     assert_string_equal(fourth.message_id, third.message_id);
     assert_int_equal(store_fixture_int(fixture, "SELECT count(*) FROM messages"), 4);
+    assert_int_equal(store_fixture_int(fixture, "SELECT count(again) FROM messages"), 2);
     store_turn_begun_free(&first);
     store_turn_begun_free(&second);
     store_turn_begun_free(&third);
