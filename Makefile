@@ -81,6 +81,8 @@ UNIT_LIBS   := -lcmocka
 
 SYSTEM_TESTS  := $(sort $(wildcard tests/system/*.test.mjs))
 BROWSER_TESTS := $(sort $(wildcard tests/browser/*.test.mjs))
+# Measures the time of single tasks, which other programs would lengthen.
+ALONE := tests/browser/frames.test.mjs
 
 .PHONY: all help deps run test test-unit test-system test-browser test-asan test-tsan test-cost unit-programs \
         style format docs web bench bench-publish install clean \
@@ -206,7 +208,8 @@ test-system: all
 	@$(NODE_TEST) $(SYSTEM_TESTS)
 
 test-browser: all node_modules/.package-lock.json
-	@$(NODE_TEST) --test-concurrency=3 $(BROWSER_TESTS)
+	@$(NODE_TEST) --test-concurrency=3 $(filter-out $(ALONE),$(BROWSER_TESTS))
+	@$(NODE_TEST) $(ALONE)
 
 test-cost: all
 	@node tests/bench/cost.mjs

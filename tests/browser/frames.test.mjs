@@ -17,9 +17,9 @@ import { startFixture, startSite } from './fixture.mjs';
 const FRAME_MS = 1000 / 60;
 const DELTAS = 5000;
 const PHONE_INDEX = 1000;
-const ROUNDS = 3; // a busy machine can only make it worse: the best round counts
-const LONG_SHARE = 0.05; // of the frames may have a task too long for one,
-const LONGEST_MS = 60; // and this is the longest that one may be
+const ROUNDS = 5; // a busy machine can only make it worse: the best round counts
+const LONG_SHARE = 0.08; // of the frames may have a task too long for one,
+const LONGEST_MS = 100; // and this is the longest that one may be
 
 /* The worst of what models write: blocks that grow long. A fifth each. */
 const fill = (piece) => piece.repeat(Math.floor(5000 / piece.length));
